@@ -1,0 +1,42 @@
+//! Augmenters: more of the tail from the batch at hand.
+//!
+//! An [`Augmenter`] takes a batch of features and soft targets and returns another;
+//! what it draws is decided by a seed, never by a hidden generator.
+//!
+//! ```
+//! use burn::tensor::{Device, Tensor};
+//! use counterweight_augment::{Augmenter, Batch, Mixup};
+//!
+//! let device = Device::flex();
+//! let batch = Batch {
+//!     features: Tensor::<2>::from_floats([[0.0, 0.0], [1.0, 1.0]], &device),
+//!     targets: Tensor::from_floats([[1.0, 0.0], [0.0, 1.0]], &device),
+//! };
+//! let mixed = Mixup::new().with_alpha(0.4).init()?.augment(batch, 7);
+//! let sums = mixed.targets.sum_dim(1).into_data().try_to_vec::<f32>().unwrap();
+//! assert!(sums.iter().all(|s| (s - 1.0).abs() < 1e-6));
+//! # Ok::<(), counterweight_augment::Error>(())
+//! ```
+
+mod augmenter;
+mod config;
+mod mixup;
+mod token_dropout;
+
+pub use augmenter::{Augmenter, Batch};
+pub use config::AugmentConfig;
+pub use counterweight_core::OutOfRange;
+pub use mixup::{Mixup, MixupAugmenter};
+pub use token_dropout::{TokenDropout, TokenDropoutAugmenter};
+
+/// What can be wrong with an augmenter's configuration.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A parameter outside its range.
+    #[error(transparent)]
+    OutOfRange(#[from] OutOfRange),
+}
+
+/// A result with this crate's [`Error`](enum@Error).
+pub type Result<T, E = Error> = std::result::Result<T, E>;

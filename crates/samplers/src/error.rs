@@ -1,0 +1,70 @@
+use counterweight_core::OutOfRange;
+
+/// What can be wrong with data or parameters of a sampler.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A parameter outside its range.
+    #[error(transparent)]
+    OutOfRange(#[from] OutOfRange),
+    /// Labels, profiles or lengths that do not fit.
+    #[error(transparent)]
+    Data(#[from] counterweight_core::Error),
+    /// A feature that is NaN or infinite.
+    #[error("feature at row {row}, column {column} is {value}; features must be finite")]
+    NotFinite {
+        /// The row.
+        row: usize,
+        /// The column.
+        column: usize,
+        /// The value.
+        value: f64,
+    },
+    /// A class too small for the method.
+    #[error("class {class} has {got} examples, but {method} needs at least {needed}")]
+    TooFew {
+        /// The method.
+        method: &'static str,
+        /// The class id.
+        class: usize,
+        /// Its examples.
+        got: usize,
+        /// Examples needed.
+        needed: usize,
+    },
+    /// A target count on the wrong side of what the class has.
+    #[error("class {class} has {got} examples; {method} cannot make it {wanted}")]
+    Target {
+        /// The method.
+        method: &'static str,
+        /// The class id.
+        class: usize,
+        /// Its examples.
+        got: usize,
+        /// The wanted count.
+        wanted: usize,
+    },
+    /// A strategy for two classes on data with another number.
+    #[error("a ratio is defined for 2 classes, but the data have {classes}; use Strategy::Counts")]
+    RatioClasses {
+        /// Classes in the data.
+        classes: usize,
+    },
+    /// A plan that refers to rows which the data do not have.
+    #[error("the plan refers to row {row}, but the data have {rows} rows")]
+    PlanRow {
+        /// The row.
+        row: usize,
+        /// Rows of the data.
+        rows: usize,
+    },
+    /// Synthetic rows have no text or category.
+    #[error("row {row} of the plan is interpolated and cannot be applied to rows without arithmetic")]
+    Interpolated {
+        /// The row of the plan.
+        row: usize,
+    },
+}
+
+/// A result with this crate's [`Error`](enum@Error).
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,120 @@
+//! One file per index sampler.
+
+mod class_aware;
+mod square_root;
+mod uniform;
+
+use std::fmt::Debug;
+
+use counterweight_core::{ClassProfile, ensure, rng};
+use rand::RngExt;
+use serde::{Deserialize, Serialize};
+
+pub use class_aware::ClassAware;
+pub use square_root::SquareRoot;
+pub use uniform::Uniform;
+
+use crate::Result;
+
+/// Chooses the rows of an epoch from the labels alone.
+pub trait IndexSampler: Debug + Send + Sync {
+    /// The rows of epoch `epoch`, as many as there are labels. The same seed and epoch
+    /// give the same rows.
+    fn epoch(&self, epoch: usize) -> Vec<usize>;
+}
+
+/// Any index sampler, as a value: in TOML, `kind = "square_root"`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum SamplerConfig {
+    /// Every row once, shuffled.
+    #[default]
+    Uniform,
+    /// Every class equally often.
+    ClassAware,
+    /// Classes in proportion to the square root of their count.
+    SquareRoot,
+    /// Classes in proportion to count^power.
+    Power {
+        /// 0 is class-aware, 0.5 square-root, 1 natural frequency; in `[0, 1]`.
+        power: f64,
+    },
+}
+
+impl SamplerConfig {
+    /// The sampler for a data set's labels.
+    ///
+    /// # Errors
+    /// [`Error`](enum@crate::Error) for a power outside `[0, 1]` or no labels.
+    pub fn init(&self, labels: &[usize], seed: u64) -> Result<Box<dyn IndexSampler>> {
+        Ok(match self {
+            Self::Uniform => Box::new(Uniform::new(labels, seed)?),
+            Self::ClassAware => Box::new(ClassAware::new(labels, seed)?),
+            Self::SquareRoot => Box::new(SquareRoot::new(labels, seed)?),
+            Self::Power { power } => {
+                ensure("power", *power, (0.0..=1.0).contains(power), "[0, 1]")?;
+                Box::new(ByClass::new(labels, seed, |n| n.powf(*power))?)
+            }
+        })
+    }
+}
+
+/// Draws a class by weight, then the class's rows in shuffled rounds, so that no row
+/// is repeated before all rows of its class were used.
+#[derive(Debug, Clone)]
+pub(crate) struct ByClass {
+    rows: Vec<Vec<usize>>,
+    cumulative: Vec<f64>,
+    len: usize,
+    seed: u64,
+}
+
+impl ByClass {
+    pub(crate) fn new(labels: &[usize], seed: u64, weight: impl Fn(f64) -> f64) -> Result<Self> {
+        let classes = labels.iter().max().map_or(0, |&c| c + 1);
+        let names: Vec<String> = (0..classes).map(|c| c.to_string()).collect();
+        // Refuses empty labels.
+        let profile = ClassProfile::from_labels(labels, &names)?;
+        let mut rows = vec![Vec::new(); classes];
+        for (row, &class) in labels.iter().enumerate() {
+            rows[class].push(row);
+        }
+        rows.retain(|r| !r.is_empty());
+        let seen = profile.counts().iter().filter(|&&n| n > 0);
+        let cumulative = seen
+            .scan(0.0, |sum, &n| {
+                *sum += weight(n as f64);
+                Some(*sum)
+            })
+            .collect();
+        Ok(Self {
+            rows,
+            cumulative,
+            len: labels.len(),
+            seed,
+        })
+    }
+}
+
+impl IndexSampler for ByClass {
+    fn epoch(&self, epoch: usize) -> Vec<usize> {
+        use rand::seq::SliceRandom;
+        let mut rng = rng(counterweight_core::derive(self.seed, epoch as u64));
+        let mut decks = self.rows.clone();
+        decks.iter_mut().for_each(|d| d.shuffle(&mut rng));
+        let mut next = vec![0; decks.len()];
+        let total = self.cumulative.last().copied().unwrap_or(0.0);
+        let draw = |_| {
+            let at = rng.random::<f64>() * total;
+            let class = self.cumulative.partition_point(|&c| c <= at).min(decks.len() - 1);
+            if next[class] == decks[class].len() {
+                decks[class].shuffle(&mut rng);
+                next[class] = 0;
+            }
+            next[class] += 1;
+            decks[class][next[class] - 1]
+        };
+        (0..self.len).map(draw).collect()
+    }
+}

@@ -1,0 +1,37 @@
+//! Resampling as planning, and class-aware index samplers.
+//!
+//! A [`Resampler`] looks at features and labels and returns a [`Plan`]: for every
+//! output row, where it comes from. The plan is applied to features, labels, texts,
+//! weights or (feature `burn`) device tensors, all in the same order.
+//!
+//! ```
+//! use counterweight_samplers::{Origin, Resampler, Smote};
+//! use ndarray::array;
+//!
+//! let x = array![[0.0, 0.0], [0.1, 0.0], [0.0, 0.1], [5.0, 5.0], [5.1, 5.0], [5.0, 5.2], [5.3, 5.1], [5.2, 5.2]];
+//! let y = [1, 1, 1, 0, 0, 0, 0, 0];
+//! let plan = Smote::new().with_k(2).with_seed(7).plan(x.view(), &y)?;
+//! let (x2, y2) = plan.apply(x.view())?;
+//! assert_eq!(x2.nrows(), 10);
+//! assert_eq!(y2.iter().filter(|&&c| c == 1).count(), 5);
+//! // Every synthetic row knows its parents.
+//! assert!(matches!(plan.rows()[8].origin, Origin::Between { .. }));
+//! # Ok::<(), counterweight_samplers::Error>(())
+//! ```
+
+#[cfg(feature = "burn")]
+mod adapters;
+mod error;
+mod index;
+mod neighbours;
+mod plan;
+mod resample;
+mod strategy;
+
+#[cfg(feature = "burn")]
+pub use adapters::SampledDataset;
+pub use error::{Error, Result};
+pub use index::{ClassAware, IndexSampler, SamplerConfig, SquareRoot, Uniform};
+pub use plan::{Origin, Plan, PlannedRow};
+pub use resample::{RandomOver, RandomUnder, Resampler, Smote};
+pub use strategy::Strategy;

@@ -1,0 +1,137 @@
+use ndarray::{Array2, ArrayView2, Axis};
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// Where an output row comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Origin {
+    /// The original row, kept.
+    Kept(usize),
+    /// A further copy of a row.
+    Copy(usize),
+    /// `(1 − t) · row a + t · row b`.
+    Between {
+        /// The base row.
+        a: usize,
+        /// Its neighbour.
+        b: usize,
+        /// Position between them, in `[0, 1]`.
+        t: f64,
+    },
+}
+
+/// One output row: its origin and its class.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PlannedRow {
+    /// Where the row comes from.
+    pub origin: Origin,
+    /// Its class id.
+    pub class: usize,
+}
+
+/// The result of a resampler: the origin of every output row.
+///
+/// Small, serialisable, and applied to any array aligned with the data it was made
+/// from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    rows: Vec<PlannedRow>,
+}
+
+impl Plan {
+    /// A plan from its rows.
+    pub fn new(rows: Vec<PlannedRow>) -> Self {
+        Self { rows }
+    }
+
+    /// The rows in output order: kept rows first, in their old order.
+    pub fn rows(&self) -> &[PlannedRow] {
+        &self.rows
+    }
+
+    /// Output rows.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether the plan has no row.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The class of every output row.
+    pub fn labels(&self) -> Vec<usize> {
+        self.rows.iter().map(|r| r.class).collect()
+    }
+
+    /// Materialises features and labels.
+    ///
+    /// # Errors
+    /// [`Error::PlanRow`] when `x` is not the data the plan was made from.
+    pub fn apply(&self, x: ArrayView2<'_, f64>) -> Result<(Array2<f64>, Vec<usize>)> {
+        Ok((self.materialise(x, &self.rows)?, self.labels()))
+    }
+
+    /// Materialises `size` rows at a time, so that the output need not fit in memory.
+    ///
+    /// # Panics
+    /// When `size` is 0.
+    pub fn batches<'a>(
+        &'a self,
+        x: ArrayView2<'a, f64>,
+        size: usize,
+    ) -> impl Iterator<Item = Result<(Array2<f64>, Vec<usize>)>> + 'a {
+        self.rows.chunks(size).map(move |rows| {
+            Ok((self.materialise(x, rows)?, rows.iter().map(|r| r.class).collect()))
+        })
+    }
+
+    /// Applies a plan of kept and copied rows to anything: texts, weights, categories.
+    ///
+    /// # Errors
+    /// [`Error::Interpolated`] for a synthetic row, [`Error::PlanRow`] for a row out of
+    /// range.
+    pub fn pick<T: Clone>(&self, items: &[T]) -> Result<Vec<T>> {
+        let pick = |(row, planned): (usize, &PlannedRow)| match planned.origin {
+            Origin::Kept(i) | Origin::Copy(i) => items.get(i).cloned().ok_or(Error::PlanRow {
+                row: i,
+                rows: items.len(),
+            }),
+            Origin::Between { .. } => Err(Error::Interpolated { row }),
+        };
+        self.rows.iter().enumerate().map(pick).collect()
+    }
+
+    /// The plan as two gathers and a lerp: rows `a`, rows `b` and `t`, one of each per
+    /// output row.
+    pub fn parents(&self) -> (Vec<usize>, Vec<usize>, Vec<f64>) {
+        let split = self.rows.iter().map(|r| match r.origin {
+            Origin::Kept(i) | Origin::Copy(i) => (i, (i, 0.0)),
+            Origin::Between { a, b, t } => (a, (b, t)),
+        });
+        let (a, (b, t)) = split.unzip::<_, _, Vec<_>, (Vec<_>, Vec<_>)>();
+        (a, b, t)
+    }
+
+    fn materialise(&self, x: ArrayView2<'_, f64>, rows: &[PlannedRow]) -> Result<Array2<f64>> {
+        let mut out = Array2::zeros((rows.len(), x.ncols()));
+        let row = |i: usize| {
+            let rows = x.nrows();
+            (i < rows).then(|| x.row(i)).ok_or(Error::PlanRow { row: i, rows })
+        };
+        for (planned, mut target) in rows.iter().zip(out.axis_iter_mut(Axis(0))) {
+            match planned.origin {
+                Origin::Kept(i) | Origin::Copy(i) => target.assign(&row(i)?),
+                Origin::Between { a, b, t } => {
+                    let (a, b) = (row(a)?, row(b)?);
+                    target.zip_mut_with(&a, |out, &a| *out = a);
+                    target.zip_mut_with(&b, |out, &b| *out += t * (b - *out));
+                }
+            }
+        }
+        Ok(out)
+    }
+}
