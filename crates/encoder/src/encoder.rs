@@ -74,6 +74,17 @@ impl EncoderConfig {
         }
     }
 
+    /// Checks the fields' ranges.
+    ///
+    /// # Errors
+    /// Naming the field, its value and the range.
+    pub fn check(&self) -> Result<()> {
+        match self {
+            Self::Ngram(config) => config.check(),
+            Self::Transformer(config) => config.check(),
+        }
+    }
+
     /// `"ngram"` or `"transformer"`.
     pub fn name(&self) -> &'static str {
         match self {

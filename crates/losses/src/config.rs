@@ -41,6 +41,14 @@ macro_rules! losses {
                 match self { $(Self::$variant(_) => LossKind::$variant,)* }
             }
 
+            /// Checks the parameters that do not depend on the data.
+            ///
+            /// # Errors
+            /// [`Error`](enum@crate::Error) naming the parameter and its range.
+            pub fn check(&self) -> Result<()> {
+                match self { $(Self::$variant(config) => config.check(),)* }
+            }
+
             /// Checks the configuration against the profile.
             ///
             /// # Errors

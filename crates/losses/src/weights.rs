@@ -44,12 +44,35 @@ pub enum ClassWeights {
 }
 
 impl ClassWeights {
+    /// Checks the parameters that do not depend on the data.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] for a bad parameter or weight.
+    pub fn check(&self) -> Result<()> {
+        match self {
+            Self::Uniform | Self::Balanced => {}
+            Self::Inverse { power } => {
+                ensure("power", *power, (0.0..=1.0).contains(power), "[0, 1]")?;
+            }
+            Self::EffectiveNumber { beta } => {
+                ensure("beta", *beta, (0.0..1.0).contains(beta), "[0, 1)")?;
+            }
+            Self::Explicit(weights) => {
+                for &w in weights {
+                    ensure("class weight", w, w >= 0.0 && w.is_finite(), "[0, inf)")?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The weights in class-id order.
     ///
     /// # Errors
     /// [`Error::OutOfRange`] for a bad parameter or weight, [`Error::ClassCount`] for
     /// an explicit list of another length.
     pub fn values(&self, profile: &ClassProfile) -> Result<Vec<f64>> {
+        self.check()?;
         let counts = profile.counts();
         let per_class = |f: &dyn Fn(f64) -> f64| -> Vec<f64> {
             counts.iter().map(|&n| if n == 0 { 0.0 } else { f(n as f64) }).collect()
@@ -65,12 +88,8 @@ impl ClassWeights {
                 let total = profile.total() as f64;
                 per_class(&|n| total / (seen * n))
             }
-            Self::Inverse { power } => {
-                ensure("power", *power, (0.0..=1.0).contains(power), "[0, 1]")?;
-                scaled(per_class(&|n| n.powf(-power)))
-            }
+            Self::Inverse { power } => scaled(per_class(&|n| n.powf(-power))),
             Self::EffectiveNumber { beta } => {
-                ensure("beta", *beta, (0.0..1.0).contains(beta), "[0, 1)")?;
                 // 1 − βⁿ = −expm1(n ln β), exact also for β near 1.
                 scaled(per_class(&|n| (1.0 - beta) / -(n * beta.ln()).exp_m1()))
             }
@@ -81,9 +100,6 @@ impl ClassWeights {
                         got: weights.len(),
                         classes: counts.len(),
                     });
-                }
-                for &w in weights {
-                    ensure("class weight", w, w >= 0.0 && w.is_finite(), "[0, inf)")?;
                 }
                 weights.clone()
             }

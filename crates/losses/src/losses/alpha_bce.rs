@@ -42,12 +42,21 @@ impl AlphaBceConfig {
         self
     }
 
+    /// Checks the parameters that do not depend on the data.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`](crate::Error::OutOfRange) naming the parameter and its range.
+    pub fn check(&self) -> Result<()> {
+        ensure("alpha", self.alpha, (0.0..=1.0).contains(&self.alpha), "[0, 1]")?;
+        Ok(())
+    }
+
     /// Checks α. The profile is not needed but taken, so that all losses start alike.
     ///
     /// # Errors
     /// [`Error::OutOfRange`](crate::Error::OutOfRange).
     pub fn init(&self, _profile: &ClassProfile) -> Result<AlphaBce> {
-        ensure("alpha", self.alpha, (0.0..=1.0).contains(&self.alpha), "[0, 1]")?;
+        self.check()?;
         Ok(AlphaBce { alpha: self.alpha })
     }
 }

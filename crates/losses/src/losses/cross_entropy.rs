@@ -42,13 +42,22 @@ impl CrossEntropyConfig {
         self
     }
 
+    /// Checks the parameters that do not depend on the data.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`](crate::Error::OutOfRange) naming the parameter and its range.
+    pub fn check(&self) -> Result<()> {
+        let ok = (0.0..1.0).contains(&self.smoothing);
+        ensure("smoothing", self.smoothing, ok, "[0, 1)")?;
+        self.weights.check()
+    }
+
     /// Checks the configuration and computes the weights.
     ///
     /// # Errors
     /// [`Error`](enum@crate::Error) naming the parameter and its range.
     pub fn init(&self, profile: &ClassProfile, device: &Device) -> Result<CrossEntropy> {
-        let ok = (0.0..1.0).contains(&self.smoothing);
-        ensure("smoothing", self.smoothing, ok, "[0, 1)")?;
+        self.check()?;
         Ok(CrossEntropy {
             weights: self.weights.tensor(profile, device)?,
             smoothing: self.smoothing,

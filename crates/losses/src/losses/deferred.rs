@@ -31,6 +31,15 @@ impl DeferredConfig {
         }
     }
 
+    /// Checks the parameters that do not depend on the data.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`](crate::Error::OutOfRange) naming the parameter and its range.
+    pub fn check(&self) -> Result<()> {
+        self.first.check()?;
+        self.then.check()
+    }
+
     /// Checks both losses.
     ///
     /// # Errors

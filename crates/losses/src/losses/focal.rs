@@ -54,13 +54,22 @@ impl FocalConfig {
         self
     }
 
+    /// Checks the parameters that do not depend on the data.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`](crate::Error::OutOfRange) naming the parameter and its range.
+    pub fn check(&self) -> Result<()> {
+        let ok = self.gamma >= 0.0 && self.gamma.is_finite();
+        ensure("gamma", self.gamma, ok, "[0, inf)")?;
+        self.alpha.check()
+    }
+
     /// Checks the configuration and computes α.
     ///
     /// # Errors
     /// [`Error`](enum@crate::Error) naming the parameter and its range.
     pub fn init(&self, profile: &ClassProfile, device: &Device) -> Result<Focal> {
-        let ok = self.gamma >= 0.0 && self.gamma.is_finite();
-        ensure("gamma", self.gamma, ok, "[0, inf)")?;
+        self.check()?;
         Ok(Focal {
             gamma: self.gamma,
             alpha: self.alpha.tensor(profile, device)?,

@@ -40,13 +40,22 @@ impl LogitAdjustedConfig {
         self
     }
 
+    /// Checks the parameters that do not depend on the data.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`](crate::Error::OutOfRange) naming the parameter and its range.
+    pub fn check(&self) -> Result<()> {
+        let ok = self.tau >= 0.0 && self.tau.is_finite();
+        ensure("tau", self.tau, ok, "[0, inf)")?;
+        Ok(())
+    }
+
     /// Checks τ and computes the adjustment.
     ///
     /// # Errors
     /// [`Error::OutOfRange`](crate::Error::OutOfRange) for a negative or infinite τ.
     pub fn init(&self, profile: &ClassProfile, device: &Device) -> Result<LogitAdjusted> {
-        let ok = self.tau >= 0.0 && self.tau.is_finite();
-        ensure("tau", self.tau, ok, "[0, inf)")?;
+        self.check()?;
         let total = profile.total() as f64;
         let shift = profile.counts().iter().map(|&n| self.tau * (n.max(1) as f64 / total).ln());
         Ok(LogitAdjusted {

@@ -50,15 +50,24 @@ impl SigmoidFocalConfig {
         self
     }
 
+    /// Checks the parameters that do not depend on the data.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`](crate::Error::OutOfRange) naming the parameter and its range.
+    pub fn check(&self) -> Result<()> {
+        let ok = self.gamma >= 0.0 && self.gamma.is_finite();
+        ensure("gamma", self.gamma, ok, "[0, inf)")?;
+        ensure("alpha", self.alpha, (0.0..=1.0).contains(&self.alpha), "[0, 1]")?;
+        Ok(())
+    }
+
     /// Checks the configuration. The profile is not needed but taken, so that all
     /// losses start alike.
     ///
     /// # Errors
     /// [`Error::OutOfRange`](crate::Error::OutOfRange).
     pub fn init(&self, _profile: &ClassProfile) -> Result<SigmoidFocal> {
-        let ok = self.gamma >= 0.0 && self.gamma.is_finite();
-        ensure("gamma", self.gamma, ok, "[0, inf)")?;
-        ensure("alpha", self.alpha, (0.0..=1.0).contains(&self.alpha), "[0, 1]")?;
+        self.check()?;
         Ok(SigmoidFocal {
             gamma: self.gamma,
             alpha: self.alpha,

@@ -1,0 +1,278 @@
+//! The main job: audit a badly imbalanced e-commerce data set, train a baseline and a
+//! treatment, search for a better one, adjust the decision, compare, save, load, classify.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use clap::{Parser, ValueEnum};
+use counterweight::core::plot;
+use counterweight::prelude::*;
+use counterweight::{Error, Result};
+
+/// Predict the product class of a clothing review, head and tail.
+#[derive(Parser, Debug)]
+struct Args {
+    /// Most epochs of a full training [default: 8, transformer 4]
+    #[arg(long)]
+    epochs: Option<usize>,
+    /// Trials of the search
+    #[arg(long, default_value_t = 12)]
+    trials: usize,
+    /// A tiny run of everything, for tests
+    #[arg(long)]
+    fast: bool,
+    /// Seed of everything random
+    #[arg(long, default_value_t = 7)]
+    seed: u64,
+    /// The encoder
+    #[arg(long, value_enum, default_value = "ngram")]
+    encoder: Kind,
+    /// A recipe in TOML to use instead of the built-in treatment
+    #[arg(long)]
+    recipe: Option<PathBuf>,
+    /// Continue a run that was interrupted
+    #[arg(long)]
+    resume: bool,
+    /// The data file
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/data/reviews/reviews.csv.gz"))]
+    data: PathBuf,
+    /// Where the model, checkpoints and the report go
+    #[arg(long, default_value = "target/reviews")]
+    out: PathBuf,
+    /// Texts to classify at the end [default: five test reviews]
+    texts: Vec<String>,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug)]
+enum Kind {
+    Ngram,
+    Transformer,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            if matches!(error, Error::Interrupted { .. }) {
+                eprintln!("run again with --resume to continue");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<()> {
+    let start = Instant::now();
+    let device = Device::flex();
+    let treatment = treatment(args)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let handler = stop.clone();
+    // Without a handler Ctrl-C ends the process; the checkpoints still resume.
+    let _ = ctrlc::set_handler(move || handler.store(true, Ordering::Relaxed));
+
+    // 1. Audit.
+    let data = TextReader::new(&args.data, "Class Name")
+        .text("Title")
+        .text("Review Text")
+        .group("Age")
+        .skip_incomplete()
+        .read()?
+        .map_groups(|age| age_band(age).to_owned());
+    let duplicates = data.duplicates(0.8);
+    let skipped = data.skipped();
+    println!("== audit: {} reviews", data.len());
+    println!("left out: {} without text, {} without class", skipped.empty, skipped.unlabelled);
+    println!("duplicates: {} exact, {} near", duplicates.exact(), duplicates.near());
+    println!("{}", data.profile(SegmentRule::default())?);
+    let splits = data.split([0.7, 0.1, 0.2], args.seed, &duplicates, SegmentRule::default())?;
+    let (train_rows, dev_rows, test_rows) = (splits.train.len(), splits.dev.len(), splits.test.len());
+    println!("split (seed {}): {train_rows} train, {dev_rows} dev, {test_rows} test", args.seed);
+    let untested: Vec<&str> = (0..data.encoder().len())
+        .filter(|c| !splits.test.labels().contains(c))
+        .filter_map(|c| data.encoder().name(c))
+        .collect();
+    if !untested.is_empty() {
+        println!("too rare to split, kept whole for training: {}", untested.join(", "));
+    }
+    std::fs::create_dir_all(&args.out).map_err(|source| Error::Io {
+        path: args.out.clone(),
+        source,
+    })?;
+
+    // 2. Baseline: the same encoder with plain cross entropy.
+    let options = |name: &str| {
+        TrainOptions::new()
+            .with_progress(TerminalProgress::new())
+            .with_checkpoint(args.out.join(name))
+            .with_resume(args.resume)
+            .with_stop_flag(stop.clone())
+    };
+    let baseline = Recipe {
+        loss: LossConfig::default(),
+        sampler: SamplerConfig::Uniform,
+        augment: AugmentConfig::None,
+        decision: DecisionConfig::Argmax,
+        ..treatment.clone()
+    };
+    let clock = Instant::now();
+    let before = train(&baseline, &splits, &device, &options("baseline"))?;
+    println!("\n== baseline: cross entropy, {} epochs, {:.0?}", before.history.len(), clock.elapsed());
+    let dev_before = before.model.evaluate(&splits.dev)?;
+
+    // 3. A treatment by hand.
+    let clock = Instant::now();
+    let treated = train(&treatment, &splits, &device, &options("treatment"))?;
+    println!(
+        "== treatment: {} + {:?} + {:?}, {} epochs, {:.0?}",
+        treatment.loss.kind(),
+        treatment.sampler,
+        treatment.augment,
+        treated.history.len(),
+        clock.elapsed()
+    );
+
+    // 4. Search for a better one, on a small budget per trial.
+    let clock = Instant::now();
+    let journal = args.out.join("study.jsonl");
+    if !args.resume && journal.exists() {
+        std::fs::remove_file(&journal).map_err(|source| Error::Io {
+            path: journal.clone(),
+            source,
+        })?;
+    }
+    let tuning = TuneOptions::new()
+        .with_trials(if args.fast { 3 } else { args.trials })
+        .with_startup(5)
+        .with_journal(&journal)
+        .with_progress();
+    let base = Recipe {
+        epochs: if args.fast { 1 } else { 3 },
+        ..treatment.clone()
+    };
+    let space = RecipeSpace::text_default();
+    let tuned = tune(&space, &base, &splits, &device, &tuning, &options("trial"))?;
+    if stop.load(Ordering::Relaxed) {
+        return Err(Error::Interrupted { epoch: 0 });
+    }
+    println!("== search: {} trials, {:.0?}", tuned.trials.len(), clock.elapsed());
+    for trial in &tuned.trials {
+        let value = trial.value.map_or_else(|| "failed".to_owned(), |v| format!("{v:.4}"));
+        let params: Vec<String> = trial.params.iter().map(|(k, v)| format!("{k} {v}")).collect();
+        println!("  {:>2}  {value}  {}", trial.number, params.join(", "));
+    }
+
+    // 5. The best recipe in full, its decision chosen on dev: the best balanced accuracy
+    // that costs at most a point of the baseline's accuracy.
+    let accuracy = dev_before.tally().metric(Metric::Accuracy, &splits.profile).unwrap_or(0.0);
+    let chosen = Recipe {
+        epochs: treatment.epochs,
+        decision: DecisionConfig::SearchLogitAdjustment {
+            maximize: Metric::BalancedAccuracy,
+            floor: Some(Floor {
+                metric: Metric::Accuracy,
+                at_least: accuracy - 0.01,
+            }),
+        },
+        ..tuned.best.unwrap_or(treatment)
+    };
+    let clock = Instant::now();
+    let after = train(&chosen, &splits, &device, &options("chosen"))?;
+    println!("== chosen recipe in full, {} epochs, {:.0?}", after.history.len(), clock.elapsed());
+    println!("{}", chosen.to_toml()?);
+
+    // 6. Before and after on test.
+    let test = |model: &Model| model.evaluate(&splits.test);
+    let (first, second) = (test(&before.model)?, test(&after.model)?);
+    println!("== test, baseline against the treatment by hand");
+    println!("{}", compare(&first, &test(&treated.model)?, &splits.profile)?);
+    println!("== test, baseline against the chosen recipe with its decision");
+    let report = compare(&first, &second, &splits.profile)?;
+    let report = report.with_groups(&first, &second, splits.test.groups(), &splits.profile)?;
+    println!("{report}");
+    println!("* the interval of the difference excludes zero");
+    write_report(args, &report, &splits, &tuned.trials, &after.history)?;
+
+    // 7. Save, load, classify.
+    let dir = args.out.join("model");
+    after.model.save(&dir)?;
+    let model = Model::load(&dir, &device)?;
+    let texts: Vec<&str> = if args.texts.is_empty() {
+        splits.test.texts().iter().step_by(splits.test.len() / 5).take(5).map(String::as_str).collect()
+    } else {
+        args.texts.iter().map(String::as_str).collect()
+    };
+    println!("\n== {} loaded again", dir.display());
+    for (text, answer) in texts.iter().zip(model.classify(&texts)?) {
+        let short: String = text.chars().take(70).collect();
+        println!("{:<15} {:.2}  {short}", answer.class, answer.probability);
+    }
+    println!("\ntotal {:.0?}", start.elapsed());
+    Ok(())
+}
+
+/// The built-in treatment, or the recipe the user gave.
+fn treatment(args: &Args) -> Result<Recipe> {
+    let mut recipe = match &args.recipe {
+        Some(path) => {
+            let text = std::fs::read_to_string(path).map_err(|source| Error::Io {
+                path: path.clone(),
+                source,
+            })?;
+            Recipe::from_toml(&text)?
+        }
+        None => Recipe {
+            loss: LogitAdjustedConfig::new().with_tau(0.7).into(),
+            sampler: SamplerConfig::Uniform,
+            augment: AugmentConfig::Mixup(Mixup::new()),
+            ..Recipe::default()
+        },
+    };
+    if matches!(args.encoder, Kind::Transformer) {
+        recipe.encoder = EncoderConfig::Transformer(BertConfig::default());
+        recipe.epochs = 4;
+        recipe.batch_size = 32;
+        recipe.optimizer.learning_rate = 5e-4;
+        recipe.dropout = 0.1;
+    }
+    recipe.seed = args.seed;
+    recipe.epochs = args.epochs.unwrap_or(if args.fast { 1 } else { recipe.epochs });
+    recipe.check()?;
+    Ok(recipe)
+}
+
+fn age_band(age: &str) -> &'static str {
+    match age.parse::<u32>() {
+        Ok(0..35) => "under 35",
+        Ok(35..50) => "35 to 49",
+        Ok(_) => "50 and over",
+        Err(_) => "unknown",
+    }
+}
+
+fn write_report(
+    args: &Args,
+    report: &CompareReport,
+    splits: &TextSplits,
+    trials: &[counterweight::tuner::TrialRecord],
+    history: &[counterweight::Epoch],
+) -> Result<()> {
+    let points = |values: &mut dyn Iterator<Item = f64>| -> Vec<(f64, f64)> {
+        values.enumerate().map(|(i, v)| (i as f64, v)).collect()
+    };
+    let values = points(&mut trials.iter().filter_map(|t| t.value));
+    let dev = points(&mut history.iter().map(|e| e.dev));
+    let pictures = [
+        ("Search".to_owned(), plot::line("Dev macro-F1 by trial", "trial", "macro-F1", &values)?),
+        ("Training".to_owned(), plot::line("Dev macro-F1 by epoch", "epoch", "macro-F1", &dev)?),
+    ];
+    let html = report.html("Reviews: before and after", &splits.profile, &pictures)?;
+    let path: &Path = &args.out.join("report.html");
+    CompareReport::write_html(path, &html)?;
+    println!("\nreport: {}", path.display());
+    Ok(())
+}

@@ -1,0 +1,9 @@
+//! Data at the door: CSV files of texts and tables, checked once.
+
+mod csv_file;
+mod table;
+mod text;
+
+pub use table::Table;
+pub(crate) use text::check_texts;
+pub use text::{Skipped, TextData, TextReader, TextSplits};

@@ -1,0 +1,217 @@
+//! A trained classifier with everything needed to use it.
+
+use std::path::Path;
+
+use burn::module::Module;
+use burn::tensor::Device;
+use burn::tensor::activation::softmax;
+use counterweight_core::{ClassProfile, LabelEncoder};
+use counterweight_encoder::{
+    Encoded, Featurizer, ModelDir, TextBatch, TextClassifier, load_weights, weights_bytes,
+};
+use counterweight_metrics::{Decision, Predictions};
+use ndarray::Array2;
+
+use crate::data::check_texts;
+use crate::{Error, Recipe, Result, TextData};
+
+const BATCH: usize = 256;
+
+/// A classifier, its tokenisation, classes, decision and recipe.
+///
+/// A model directory holds `model.safetensors`, `tokenizer.json`, `labels.json`,
+/// `profile.json`, `decision.json` and `recipe.toml`; it is replaced as a whole.
+#[derive(Debug, Clone)]
+pub struct Model {
+    classifier: TextClassifier,
+    featurizer: Featurizer,
+    labels: LabelEncoder,
+    profile: ClassProfile,
+    decision: Decision,
+    recipe: Recipe,
+    device: Device,
+}
+
+/// A text's class with its probability.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// The class's name.
+    pub class: String,
+    /// Its adjusted probability.
+    pub probability: f64,
+}
+
+impl Model {
+    pub(crate) fn new(
+        classifier: TextClassifier,
+        featurizer: Featurizer,
+        labels: LabelEncoder,
+        profile: ClassProfile,
+        recipe: Recipe,
+        device: Device,
+    ) -> Self {
+        Self {
+            classifier,
+            featurizer,
+            decision: Decision::argmax(profile.classes()),
+            labels,
+            profile,
+            recipe,
+            device,
+        }
+    }
+
+    /// The recipe it was trained by.
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// The profile of its training data.
+    pub fn profile(&self) -> &ClassProfile {
+        &self.profile
+    }
+
+    /// Its classes.
+    pub fn labels(&self) -> &LabelEncoder {
+        &self.labels
+    }
+
+    /// Its decision rule.
+    pub fn decision(&self) -> &Decision {
+        &self.decision
+    }
+
+    /// Replaces the decision rule.
+    #[must_use]
+    pub fn with_decision(mut self, decision: Decision) -> Self {
+        self.decision = decision;
+        self
+    }
+
+    /// Probabilities of the network, before the decision, `[rows, classes]`.
+    ///
+    /// # Errors
+    /// For an empty text, or when a tensor cannot be read back.
+    pub fn raw_probabilities<S: AsRef<str> + Sync>(&self, texts: &[S]) -> Result<Array2<f64>> {
+        check_texts(texts)?;
+        let encoded = self.featurizer.encode_all(texts)?;
+        probabilities(&self.classifier, &encoded, self.profile.classes(), &self.device)
+    }
+
+    /// Adjusted probabilities, `[rows, classes]`.
+    ///
+    /// # Errors
+    /// As [`raw_probabilities`](Self::raw_probabilities).
+    pub fn probabilities<S: AsRef<str> + Sync>(&self, texts: &[S]) -> Result<Array2<f64>> {
+        Ok(self.decision.apply(&self.raw_probabilities(texts)?)?)
+    }
+
+    /// Adjusted predictions on labelled texts.
+    ///
+    /// # Errors
+    /// As [`raw_probabilities`](Self::raw_probabilities).
+    pub fn evaluate(&self, data: &TextData) -> Result<Predictions> {
+        Ok(Predictions::new(data.labels().to_vec(), self.probabilities(data.texts())?)?)
+    }
+
+    /// Raw predictions on texts already encoded.
+    pub(crate) fn evaluate_encoded(&self, labels: &[usize], encoded: &[Encoded]) -> Result<Predictions> {
+        let classes = self.profile.classes();
+        let p = probabilities(&self.classifier, encoded, classes, &self.device)?;
+        Ok(Predictions::new(labels.to_vec(), p)?)
+    }
+
+    /// Classifies texts.
+    ///
+    /// # Errors
+    /// As [`raw_probabilities`](Self::raw_probabilities).
+    pub fn classify<S: AsRef<str> + Sync>(&self, texts: &[S]) -> Result<Vec<Answer>> {
+        let p = Predictions::new(vec![0; texts.len()], self.probabilities(texts)?)?;
+        let answer = |(row, &id): (usize, &usize)| Answer {
+            class: self.labels.name(id).unwrap_or_default().to_owned(),
+            probability: p.probabilities()[[row, id]],
+        };
+        Ok(p.predicted().iter().enumerate().map(answer).collect())
+    }
+
+    /// Saves the model directory; on any error `dir` is as it was.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
+        let files = ModelDir::create(dir.as_ref())?;
+        files.write(ModelDir::WEIGHTS, &weights_bytes(&self.classifier)?)?;
+        files.write_json(ModelDir::FEATURIZER, &self.featurizer)?;
+        files.write_json("labels.json", &self.labels)?;
+        files.write_json("profile.json", &self.profile)?;
+        files.write_json("decision.json", &self.decision)?;
+        files.write("recipe.toml", self.recipe.to_toml()?.as_bytes())?;
+        Ok(files.commit()?)
+    }
+
+    /// Loads a model directory onto a device.
+    ///
+    /// # Errors
+    /// When a file is missing, cannot be parsed, or does not fit the others.
+    pub fn load(dir: impl AsRef<Path>, device: &Device) -> Result<Self> {
+        let dir = dir.as_ref();
+        let read = |name: &str| {
+            let path = dir.join(name);
+            std::fs::read(&path).map_err(|source| Error::Io { path, source })
+        };
+        let recipe = Recipe::from_toml(&String::from_utf8_lossy(&read("recipe.toml")?))?;
+        let labels: LabelEncoder = ModelDir::read_json(dir, "labels.json")?;
+        let profile: ClassProfile = ModelDir::read_json(dir, "profile.json")?;
+        let decision: Decision = ModelDir::read_json(dir, "decision.json")?;
+        let featurizer = ModelDir::read_featurizer(dir)?;
+        for (what, got) in [("labels.json", labels.len()), ("decision.json", decision.offsets().len())] {
+            if got != profile.classes() {
+                let expected = profile.classes();
+                return Err(counterweight_core::Error::Length { what, got, expected }.into());
+            }
+        }
+        let plain = device.clone().without_autodiff();
+        let classifier = TextClassifier::new(
+            &recipe.encoder,
+            &featurizer,
+            profile.classes(),
+            recipe.dropout,
+            recipe.seed,
+            &plain,
+        )?;
+        let path = dir.join(ModelDir::WEIGHTS);
+        let classifier = load_weights(classifier, read(ModelDir::WEIGHTS)?, &path)?;
+        Ok(Self {
+            classifier: classifier.valid(),
+            featurizer,
+            labels,
+            profile,
+            decision,
+            recipe,
+            device: plain,
+        })
+    }
+}
+
+/// Softmax probabilities of encoded texts, in their order; batches are cut by length.
+pub(crate) fn probabilities(
+    classifier: &TextClassifier,
+    encoded: &[Encoded],
+    classes: usize,
+    device: &Device,
+) -> Result<Array2<f64>> {
+    let mut order: Vec<usize> = (0..encoded.len()).collect();
+    order.sort_by_key(|&row| encoded[row].len());
+    let mut out = Array2::zeros((encoded.len(), classes));
+    for rows in order.chunks(BATCH) {
+        let texts: Vec<&Encoded> = rows.iter().map(|&row| &encoded[row]).collect();
+        let logits = classifier.forward(&TextBatch::new(&texts, device));
+        let values: Vec<f64> = softmax(logits, 1).try_into_vec_as().map_err(|e| Error::Device {
+            reason: e.to_string(),
+        })?;
+        for (&row, p) in rows.iter().zip(values.chunks(classes)) {
+            out.row_mut(row).assign(&ndarray::ArrayView1::from(p));
+        }
+    }
+    Ok(out)
+}

@@ -1,0 +1,170 @@
+//! A whole treatment as a value.
+
+mod space;
+
+use counterweight_augment::AugmentConfig;
+use counterweight_core::ensure;
+use counterweight_encoder::{EncoderConfig, Schedule};
+use counterweight_losses::{LossConfig, Reduction};
+use counterweight_metrics::{DecisionConfig, Metric};
+use counterweight_samplers::SamplerConfig;
+use serde::{Deserialize, Serialize};
+
+pub use space::RecipeSpace;
+
+use crate::{Error, Result};
+
+/// Encoder, loss, sampler, augmenter, optimiser and decision of one training run.
+///
+/// Every field has a default, so a TOML file names only what differs; unknown names and
+/// values out of range are errors.
+///
+/// ```
+/// use counterweight::Recipe;
+///
+/// let recipe = Recipe::from_toml(r#"
+///     epochs = 5
+///     loss = { kind = "focal", gamma = 1.5 }
+///     sampler = { kind = "square_root" }
+///     augment = { kind = "mixup", alpha = 0.2 }
+/// "#)?;
+/// assert_eq!(Recipe::from_toml(&recipe.to_toml()?)?, recipe);
+///
+/// let unknown = Recipe::from_toml("loss = { kind = \"vocal\" }").unwrap_err();
+/// assert!(unknown.to_string().contains("focal"), "the message lists what there is");
+/// # Ok::<(), counterweight::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Recipe {
+    /// Seed of everything random. Default: 0.
+    pub seed: u64,
+    /// Most epochs, at least 1. Default: 8.
+    pub epochs: usize,
+    /// Texts per step, at least 1. Default: 256.
+    pub batch_size: usize,
+    /// Epochs without improvement on dev before training stops, at least 1. Default: 3.
+    pub patience: usize,
+    /// The metric on dev that chooses the epoch. Default: macro-F1.
+    pub select: Metric,
+    /// How a batch's losses become one number. Default: mean.
+    pub reduction: Reduction,
+    /// The encoder. Default: hashed n-grams.
+    pub encoder: EncoderConfig,
+    /// Dropout before the head, in `[0, 1)`. Default: 0.
+    pub dropout: f64,
+    /// The loss. Default: cross entropy.
+    pub loss: LossConfig,
+    /// The batch sampler. Default: uniform.
+    pub sampler: SamplerConfig,
+    /// The augmenter. Default: none.
+    pub augment: AugmentConfig,
+    /// The optimiser.
+    pub optimizer: OptimizerConfig,
+    /// How probabilities become decisions. Default: the most probable class.
+    pub decision: DecisionConfig,
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            epochs: 8,
+            batch_size: 256,
+            patience: 3,
+            select: Metric::MacroF1,
+            reduction: Reduction::Mean,
+            encoder: EncoderConfig::default(),
+            dropout: 0.0,
+            loss: LossConfig::default(),
+            sampler: SamplerConfig::default(),
+            augment: AugmentConfig::default(),
+            optimizer: OptimizerConfig::default(),
+            decision: DecisionConfig::default(),
+        }
+    }
+}
+
+/// AdamW (Loshchilov and Hutter, ICLR 2019) with warm-up, decay and clipping.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OptimizerConfig {
+    /// Peak learning rate, positive. Default: 0.02, for the n-gram encoder; a transformer
+    /// wants about 5e-4 from scratch.
+    pub learning_rate: f64,
+    /// Decoupled weight decay, ≥ 0. Default: 0.01.
+    pub weight_decay: f64,
+    /// Largest norm of each tensor's gradient, positive. Default: 1.
+    pub clip_norm: f64,
+    /// Warm-up and decay.
+    pub schedule: Schedule,
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> Self {
+        Self {
+            learning_rate: 0.02,
+            weight_decay: 0.01,
+            clip_norm: 1.0,
+            schedule: Schedule::default(),
+        }
+    }
+}
+
+impl Recipe {
+    /// Reads a recipe and checks its numbers.
+    ///
+    /// # Errors
+    /// For unknown names, wrong types and values out of range.
+    pub fn from_toml(text: &str) -> Result<Self> {
+        let recipe: Self = toml::from_str(text).map_err(|e| Error::Recipe {
+            reason: e.to_string(),
+        })?;
+        recipe.check()?;
+        Ok(recipe)
+    }
+
+    /// Writes the recipe as TOML.
+    ///
+    /// # Errors
+    /// When a value has no TOML form (an integer above `i64::MAX`).
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string_pretty(self).map_err(|e| Error::Recipe {
+            reason: e.to_string(),
+        })
+    }
+
+    /// Checks what does not need the data; losses are checked against a small profile, so
+    /// that γ = −1 is refused before any file is read.
+    ///
+    /// # Errors
+    /// Naming the parameter, its value and the allowed range.
+    pub fn check(&self) -> Result<()> {
+        let positive = [
+            ("epochs", self.epochs),
+            ("batch_size", self.batch_size),
+            ("patience", self.patience),
+        ];
+        let range = counterweight_core::Error::from;
+        for (name, value) in positive {
+            ensure(name, value as f64, value >= 1, "[1, inf)").map_err(range)?;
+        }
+        let o = &self.optimizer;
+        for (name, value) in [("learning_rate", o.learning_rate), ("clip_norm", o.clip_norm)] {
+            ensure(name, value, value > 0.0 && value.is_finite(), "(0, inf)").map_err(range)?;
+        }
+        let decay = o.weight_decay;
+        ensure("weight_decay", decay, decay >= 0.0 && decay.is_finite(), "[0, inf)").map_err(range)?;
+        ensure("dropout", self.dropout, (0.0..1.0).contains(&self.dropout), "[0, 1)").map_err(range)?;
+        o.schedule.check()?;
+        self.encoder.check()?;
+        self.sampler.init(&[0], 0)?;
+        match &self.augment {
+            AugmentConfig::Mixup(mixup) => drop(mixup.init()?),
+            AugmentConfig::TokenDropout(dropout) => drop(dropout.init()?),
+            _ => {}
+        }
+        self.loss.check()?;
+        Ok(())
+    }
+}

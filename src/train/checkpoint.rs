@@ -1,0 +1,141 @@
+//! Checkpoints that resume exactly.
+
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use burn::optim::ModuleOptimizer;
+use burn::store::{ModuleRecord, RecordError};
+use burn::tensor::Bytes;
+use counterweight_core::derive;
+use counterweight_encoder::{ModelDir, TextClassifier};
+use serde::{Deserialize, Serialize};
+
+use super::Epoch;
+use crate::{Error, Recipe, Result};
+
+const MODEL: &str = "model.bpk";
+const BEST: &str = "best.bpk";
+const OPTIMIZER: &str = "optimizer.bpk";
+const STATE: &str = "state.json";
+
+/// Where training stands between two epochs.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct State {
+    pub(super) history: Vec<Epoch>,
+    pub(super) best_epoch: usize,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Saved {
+    recipe: Recipe,
+    data: u64,
+    state: State,
+}
+
+/// A checkpoint directory of one recipe on one data set.
+pub(super) struct Checkpoint {
+    dir: PathBuf,
+    recipe: Recipe,
+    data: u64,
+}
+
+/// A checkpoint read back.
+pub(super) struct Loaded {
+    dir: PathBuf,
+    state: State,
+}
+
+impl Checkpoint {
+    pub(super) fn new(dir: &Path, recipe: &Recipe, labels: &[usize]) -> Result<Self> {
+        Ok(Self {
+            dir: dir.to_owned(),
+            recipe: recipe.clone(),
+            // Enough to notice another split or file.
+            data: labels.iter().fold(labels.len() as u64, |h, &l| derive(h, l as u64)),
+        })
+    }
+
+    pub(super) fn save(
+        &self,
+        model: &TextClassifier,
+        best: &TextClassifier,
+        optimizer: &ModuleOptimizer,
+        state: &State,
+    ) -> Result<()> {
+        let files = ModelDir::create(&self.dir)?;
+        let bytes = |module: &TextClassifier| module.clone().into_record().into_bytes();
+        let record = |name: &str, bytes: Result<Bytes, RecordError>| -> Result<()> {
+            let bytes = bytes.map_err(|e| self.broken(name, &e))?;
+            Ok(files.write(name, &bytes)?)
+        };
+        record(MODEL, bytes(model))?;
+        record(BEST, bytes(best))?;
+        record(OPTIMIZER, optimizer.into_bytes())?;
+        let saved = Saved {
+            recipe: self.recipe.clone(),
+            data: self.data,
+            state: state.clone(),
+        };
+        files.write_json(STATE, &saved)?;
+        Ok(files.commit()?)
+    }
+
+    /// The checkpoint, if there is one.
+    pub(super) fn load(&self) -> Result<Option<Loaded>> {
+        if !self.dir.join(STATE).exists() {
+            return Ok(None);
+        }
+        let saved: Saved = ModelDir::read_json(&self.dir, STATE)?;
+        let other = |what| Error::Checkpoint {
+            path: self.dir.clone(),
+            what,
+        };
+        if saved.recipe != self.recipe {
+            return Err(other("recipe"));
+        }
+        if saved.data != self.data {
+            return Err(other("data set"));
+        }
+        Ok(Some(Loaded {
+            dir: self.dir.clone(),
+            state: saved.state,
+        }))
+    }
+
+    fn broken(&self, name: &str, error: &RecordError) -> Error {
+        broken(&self.dir.join(name), error)
+    }
+}
+
+impl Loaded {
+    pub(super) fn restore(
+        self,
+        model: TextClassifier,
+        best: TextClassifier,
+        optimizer: ModuleOptimizer,
+    ) -> Result<(TextClassifier, TextClassifier, ModuleOptimizer, State)> {
+        let module = |module: TextClassifier, name: &str| -> Result<TextClassifier> {
+            let path = self.dir.join(name);
+            let record = ModuleRecord::from_bytes(read(&path)?).map_err(|e| broken(&path, &e))?;
+            module.try_load_record(record).map_err(|e| broken(&path, &e))
+        };
+        let path = self.dir.join(OPTIMIZER);
+        let optimizer = optimizer.from_bytes(read(&path)?).map_err(|e| broken(&path, &e))?;
+        Ok((module(model, MODEL)?, module(best, BEST)?, optimizer, self.state))
+    }
+}
+
+fn read(path: &Path) -> Result<Bytes> {
+    let bytes = std::fs::read(path).map_err(|source| Error::Io {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(Bytes::from_bytes_vec(bytes))
+}
+
+fn broken(path: &Path, error: &RecordError) -> Error {
+    Error::Encoder(counterweight_encoder::Error::Format {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    })
+}

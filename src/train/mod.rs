@@ -1,0 +1,148 @@
+//! Training by recipe.
+
+mod checkpoint;
+mod prepared;
+mod session;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use burn::tensor::Device;
+use counterweight_core::{NoProgress, Progress};
+use serde::{Deserialize, Serialize};
+
+pub use prepared::Prepared;
+
+use crate::{Model, Recipe, Result, TextSplits};
+
+/// What happened in an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Epoch {
+    /// Mean training loss.
+    pub loss: f64,
+    /// The recipe's selection metric on dev.
+    pub dev: f64,
+}
+
+/// A trained model and how it came about.
+#[derive(Debug, Clone)]
+pub struct Trained {
+    /// The model of the best epoch, with the recipe's decision.
+    pub model: Model,
+    /// All epochs.
+    pub history: Vec<Epoch>,
+    /// The epoch the model is of.
+    pub best_epoch: usize,
+}
+
+/// How training runs, as opposed to what it computes.
+#[derive(Clone)]
+pub struct TrainOptions {
+    progress: Arc<dyn Progress>,
+    checkpoint: Option<PathBuf>,
+    resume: bool,
+    stop: Option<Arc<AtomicBool>>,
+}
+
+impl fmt::Debug for TrainOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TrainOptions")
+            .field("checkpoint", &self.checkpoint)
+            .field("resume", &self.resume)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for TrainOptions {
+    fn default() -> Self {
+        Self {
+            progress: Arc::new(NoProgress),
+            checkpoint: None,
+            resume: false,
+            stop: None,
+        }
+    }
+}
+
+impl TrainOptions {
+    /// Silent, without checkpoint.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reports steps, loss and dev score.
+    #[must_use]
+    pub fn with_progress(mut self, progress: impl Progress + 'static) -> Self {
+        self.progress = Arc::new(progress);
+        self
+    }
+
+    /// Keeps a checkpoint in this directory, written before the first and after every
+    /// epoch.
+    #[must_use]
+    pub fn with_checkpoint(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.checkpoint = Some(dir.into());
+        self
+    }
+
+    /// Continues from the checkpoint if there is one. All draws are functions of seed,
+    /// epoch and step, so the result is that of an uninterrupted run.
+    #[must_use]
+    pub fn with_resume(mut self, resume: bool) -> Self {
+        self.resume = resume;
+        self
+    }
+
+    /// Stops with [`Error::Interrupted`](crate::Error::Interrupted) once the flag is set.
+    #[must_use]
+    pub fn with_stop_flag(mut self, stop: Arc<AtomicBool>) -> Self {
+        self.stop = Some(stop);
+        self
+    }
+
+    pub(crate) fn stopped(&self) -> bool {
+        self.stop.as_ref().is_some_and(|s| s.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn stop_flag(&self) -> Option<&Arc<AtomicBool>> {
+        self.stop.as_ref()
+    }
+}
+
+/// Trains by a recipe and fits its decision on dev.
+///
+/// # Errors
+/// For a bad recipe (before any work), a diverging loss, an interruption, or a checkpoint
+/// that cannot be written or is of another run.
+pub fn train(
+    recipe: &Recipe,
+    data: &TextSplits,
+    device: &Device,
+    options: &TrainOptions,
+) -> Result<Trained> {
+    recipe.check()?;
+    train_prepared(recipe, &Prepared::new(&recipe.encoder, data)?, device, options)
+}
+
+/// [`train`] on data already tokenised, for many recipes with one encoder.
+///
+/// # Errors
+/// As [`train`], and when the recipe's encoder is not the prepared one.
+pub fn train_prepared(
+    recipe: &Recipe,
+    data: &Prepared<'_>,
+    device: &Device,
+    options: &TrainOptions,
+) -> Result<Trained> {
+    recipe.check()?;
+    let trained = session::Session::start(recipe, data, device, options)?.run()?;
+    let dev = trained.model.evaluate_encoded(data.dev_labels(), data.dev())?;
+    let decision = recipe.decision.fit(&dev, data.profile())?;
+    Ok(Trained {
+        model: trained.model.with_decision(decision),
+        ..trained
+    })
+}

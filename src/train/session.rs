@@ -1,0 +1,251 @@
+//! The training loop.
+
+use burn::grad_clipping::GradientClippingConfig;
+use burn::module::Module;
+use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use counterweight_augment::{
+    AugmentConfig, Augmenter, Batch, MixupAugmenter, TokenDropoutAugmenter,
+};
+use counterweight_core::{derive, rng};
+use counterweight_encoder::{Encoded, TextBatch, TextClassifier, length_buckets};
+use counterweight_losses::{Loss, Targets};
+use counterweight_metrics::Predictions;
+use counterweight_samplers::IndexSampler;
+use rand::seq::SliceRandom;
+
+use super::checkpoint::{Checkpoint, State};
+use super::{Epoch, Prepared, TrainOptions, Trained};
+use crate::model::probabilities;
+use crate::{Error, Model, Recipe, Result};
+
+/// Streams of the recipe's seed.
+mod stream {
+    pub(super) const MODEL: u64 = 1;
+    pub(super) const SAMPLER: u64 = 2;
+    pub(super) const BUCKETS: u64 = 3;
+    pub(super) const STEP: u64 = 4;
+}
+
+/// Steps between two looks at the loss, since each waits for the device.
+const REPORT_EVERY: usize = 16;
+
+pub(super) struct Session<'a> {
+    recipe: &'a Recipe,
+    data: &'a Prepared<'a>,
+    options: &'a TrainOptions,
+    device: Device,
+    plain: Device,
+    loss: Box<dyn Loss>,
+    sampler: Box<dyn IndexSampler>,
+    mixup: Option<MixupAugmenter>,
+    dropout: Option<TokenDropoutAugmenter>,
+    lengths: Vec<usize>,
+    steps_per_epoch: usize,
+    checkpoint: Option<Checkpoint>,
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn start(
+        recipe: &'a Recipe,
+        data: &'a Prepared<'a>,
+        device: &Device,
+        options: &'a TrainOptions,
+    ) -> Result<Self> {
+        if data.config() != &recipe.encoder {
+            return Err(Error::Recipe {
+                reason: "the data were prepared for another encoder".to_owned(),
+            });
+        }
+        let plain = device.clone().without_autodiff();
+        let tracked = plain.clone().autodiff();
+        let mut session = Self {
+            loss: recipe.loss.init(data.profile(), &tracked)?,
+            sampler: recipe
+                .sampler
+                .init(data.train_labels(), derive(recipe.seed, stream::SAMPLER))?,
+            mixup: None,
+            dropout: None,
+            lengths: data.train().iter().map(Encoded::len).collect(),
+            steps_per_epoch: data.train().len().div_ceil(recipe.batch_size),
+            checkpoint: match &options.checkpoint {
+                Some(dir) => Some(Checkpoint::new(dir, recipe, data.train_labels())?),
+                None => None,
+            },
+            recipe,
+            data,
+            options,
+            device: tracked,
+            plain,
+        };
+        match &recipe.augment {
+            AugmentConfig::Mixup(config) => session.mixup = Some(config.init()?),
+            AugmentConfig::TokenDropout(config) => session.dropout = Some(config.init()?),
+            _ => {}
+        }
+        Ok(session)
+    }
+
+    pub(super) fn run(mut self) -> Result<Trained> {
+        let mut model = TextClassifier::new(
+            &self.recipe.encoder,
+            self.data.featurizer(),
+            self.data.profile().classes(),
+            self.recipe.dropout,
+            derive(self.recipe.seed, stream::MODEL),
+            &self.device,
+        )?;
+        let mut optimizer = self.optimizer();
+        let mut best = model.valid();
+        let mut state = State::default();
+        if let Some(checkpoint) = &self.checkpoint {
+            let saved = if self.options.resume { checkpoint.load()? } else { None };
+            match saved {
+                Some(saved) => {
+                    (model, best, optimizer, state) = saved.restore(model, best, optimizer)?;
+                }
+                None => checkpoint.save(&model, &best, &optimizer, &state)?,
+            }
+        }
+        let progress = self.options.progress.clone();
+        let total = (self.recipe.epochs * self.steps_per_epoch) as u64;
+        progress.start("training", total);
+        while !self.finished(&state) {
+            let epoch = state.history.len();
+            self.loss.set_epoch(epoch);
+            let (next, loss) = self.epoch(model, &mut optimizer, epoch, &state)?;
+            model = next;
+            let valid = model.valid();
+            let dev = self.dev_score(&valid)?;
+            if state.history.iter().all(|e| dev > e.dev) {
+                state.best_epoch = epoch;
+                best = valid;
+            }
+            state.history.push(Epoch { loss, dev });
+            if let Some(checkpoint) = &self.checkpoint {
+                checkpoint.save(&model, &best, &optimizer, &state)?;
+            }
+        }
+        let best_dev = state.history.get(state.best_epoch).map_or(0.0, |e| e.dev);
+        progress.finish(&format!("dev {} {best_dev:.4}", self.recipe.select));
+        Ok(Trained {
+            model: Model::new(
+                best,
+                self.data.featurizer().clone(),
+                self.data.labels().clone(),
+                self.data.profile().clone(),
+                self.recipe.clone(),
+                self.plain,
+            ),
+            history: state.history,
+            best_epoch: state.best_epoch,
+        })
+    }
+
+    fn finished(&self, state: &State) -> bool {
+        let done = state.history.len();
+        done >= self.recipe.epochs || (done > 0 && done - 1 - state.best_epoch >= self.recipe.patience)
+    }
+
+    fn optimizer(&self) -> ModuleOptimizer {
+        let config = &self.recipe.optimizer;
+        AdamWConfig::new()
+            .with_epsilon(1e-8)
+            .with_weight_decay(config.weight_decay as f32)
+            .with_grad_clipping(Some(GradientClippingConfig::Norm(config.clip_norm as f32)))
+            .init()
+    }
+
+    fn epoch(
+        &self,
+        mut model: TextClassifier,
+        optimizer: &mut ModuleOptimizer,
+        epoch: usize,
+        state: &State,
+    ) -> Result<(TextClassifier, f64)> {
+        let seed = self.recipe.seed;
+        let mut bucket_rng = rng(derive(derive(seed, stream::BUCKETS), epoch as u64));
+        let rows = self.sampler.epoch(epoch);
+        let batches = length_buckets(&rows, &self.lengths, self.recipe.batch_size, |n| {
+            let mut order: Vec<usize> = (0..n).collect();
+            order.shuffle(&mut bucket_rng);
+            order
+        });
+        let total = self.recipe.epochs * self.steps_per_epoch;
+        let dev = state.history.last().map_or(String::new(), |e| format!(" dev {:.4}", e.dev));
+        let mut sum = Tensor::<1>::zeros([1], &self.plain);
+        let mut seen = 0;
+        for (i, rows) in batches.iter().enumerate() {
+            if self.options.stopped() {
+                return Err(Error::Interrupted { epoch });
+            }
+            let step = epoch * self.steps_per_epoch + i;
+            let step_seed = derive(derive(seed, stream::STEP), step as u64);
+            // Burn's dropout layers draw from the device's generator.
+            self.device.seed(step_seed);
+            let loss = self.batch_loss(&model, rows, step_seed);
+            sum = sum + loss.clone().inner() * rows.len() as f64;
+            seen += rows.len();
+            let gradients = GradientsParams::from_grads(loss.backward(), &model);
+            let rate = self.recipe.optimizer.learning_rate
+                * self.recipe.optimizer.schedule.factor(step, total);
+            model = optimizer.step(rate, model, gradients);
+            if i % REPORT_EVERY == 0 || i + 1 == batches.len() {
+                let mean = read(sum.clone())? / seen as f64;
+                self.options.progress.update(step as u64 + 1, &format!("loss {mean:.4}{dev}"));
+                if !mean.is_finite() {
+                    return Err(Error::Diverged {
+                        epoch,
+                        loss: mean,
+                        learning_rate: self.recipe.optimizer.learning_rate,
+                    });
+                }
+            }
+        }
+        Ok((model, read(sum)? / seen as f64))
+    }
+
+    fn batch_loss(&self, model: &TextClassifier, rows: &[usize], seed: u64) -> Tensor<1> {
+        let texts: Vec<&Encoded> = rows.iter().map(|&row| &self.data.train()[row]).collect();
+        let ids: Vec<i32> = rows.iter().map(|&row| self.data.train_labels()[row] as i32).collect();
+        let ids = Tensor::<1, Int>::from_data(TensorData::from(ids.as_slice()), &self.device);
+        let mut targets = Targets::Ids(ids);
+        let mut batch = TextBatch::new(&texts, &self.device);
+        let classes = self.data.profile().classes();
+        let dense = |targets: &Targets| {
+            targets.dense(&Tensor::zeros([rows.len(), classes], &self.device))
+        };
+        if let Some(dropout) = &self.dropout {
+            let input = Batch {
+                features: batch.weights,
+                targets: dense(&targets),
+            };
+            batch.weights = dropout.augment(input, seed).features;
+        }
+        let mut features = model.features(&batch);
+        if let Some(mixup) = &self.mixup {
+            let input = Batch {
+                targets: dense(&targets),
+                features,
+            };
+            let mixed = mixup.augment(input, seed);
+            features = mixed.features;
+            targets = Targets::Soft(mixed.targets);
+        }
+        self.loss.forward(model.classify(features), &targets, self.recipe.reduction)
+    }
+
+    fn dev_score(&self, model: &TextClassifier) -> Result<f64> {
+        let profile = self.data.profile();
+        let p = probabilities(model, self.data.dev(), profile.classes(), &self.plain)?;
+        let predictions = Predictions::new(self.data.dev_labels().to_vec(), p)?;
+        let value = predictions.tally().metric(self.recipe.select, profile).unwrap_or(0.0);
+        Ok(if self.recipe.select.higher_is_better() { value } else { -value })
+    }
+}
+
+fn read(value: Tensor<1>) -> Result<f64> {
+    value.try_into_scalar::<f64>().map_err(|e| Error::Device {
+        reason: e.to_string(),
+    })
+}
