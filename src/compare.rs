@@ -93,10 +93,14 @@ impl CompareReport {
             for (b, a) in before.groups.iter().zip(&after.groups) {
                 let (name, rows) = (escape(&b.group), b.rows);
                 let (b, a) = (cell(b.value), cell(a.value));
-                body.push_str(&format!("<tr><td>{name}</td><td>{rows}</td><td>{b}</td><td>{a}</td></tr>"));
+                body.push_str(&format!(
+                    "<tr><td>{name}</td><td>{rows}</td><td>{b}</td><td>{a}</td></tr>"
+                ));
             }
             let (b, a) = (cell(before.gap()), cell(after.gap()));
-            body.push_str(&format!("<tr><td>gap</td><td></td><td>{b}</td><td>{a}</td></tr></table>"));
+            body.push_str(&format!(
+                "<tr><td>gap</td><td></td><td>{b}</td><td>{a}</td></tr></table>"
+            ));
         }
         body.push_str("<h2>Recall by class, most frequent first</h2>");
         body.push_str(&plot::before_after("Recall on test", &recalls)?);
@@ -194,12 +198,23 @@ impl fmt::Display for CompareReport {
             )?;
         }
         if let Some((before, after)) = &self.groups {
-            writeln!(f, "\n{:<18} {:>6} {:>8} {:>8}", "accuracy by group", "rows", "before", "after")?;
+            writeln!(
+                f,
+                "\n{:<18} {:>6} {:>8} {:>8}",
+                "accuracy by group", "rows", "before", "after"
+            )?;
             for (b, a) in before.groups.iter().zip(&after.groups) {
                 let (group, rows) = (&b.group, b.rows);
                 writeln!(f, "{group:<18} {rows:>6} {:>8} {:>8}", cell(b.value), cell(a.value))?;
             }
-            writeln!(f, "{:<18} {:>6} {:>8} {:>8}", "gap", "", cell(before.gap()), cell(after.gap()))?;
+            writeln!(
+                f,
+                "{:<18} {:>6} {:>8} {:>8}",
+                "gap",
+                "",
+                cell(before.gap()),
+                cell(after.gap())
+            )?;
         }
         Ok(())
     }

@@ -87,7 +87,9 @@ pub enum Error {
         reason: String,
     },
     /// Training gave NaN or infinity.
-    #[error("the loss of epoch {epoch} is {loss}; lower optimizer.learning_rate (now {learning_rate})")]
+    #[error(
+        "the loss of epoch {epoch} is {loss}; lower optimizer.learning_rate (now {learning_rate})"
+    )]
     Diverged {
         /// The epoch.
         epoch: usize,

@@ -58,6 +58,6 @@ pub use compare::{CompareReport, compare};
 pub use data::{Skipped, Table, TextData, TextReader, TextSplits};
 pub use error::{Error, Result};
 pub use model::{Answer, Model};
-pub use recipe::{OptimizerConfig, Recipe, RecipeSpace};
+pub use recipe::{OptimizerConfig, OptimizerKind, Recipe, RecipeSpace};
 pub use train::{Epoch, Prepared, TrainOptions, Trained, train, train_prepared};
 pub use tune::{TuneOptions, Tuned, tune};

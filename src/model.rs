@@ -115,7 +115,11 @@ impl Model {
     }
 
     /// Raw predictions on texts already encoded.
-    pub(crate) fn evaluate_encoded(&self, labels: &[usize], encoded: &[Encoded]) -> Result<Predictions> {
+    pub(crate) fn evaluate_encoded(
+        &self,
+        labels: &[usize],
+        encoded: &[Encoded],
+    ) -> Result<Predictions> {
         let classes = self.profile.classes();
         let p = probabilities(&self.classifier, encoded, classes, &self.device)?;
         Ok(Predictions::new(labels.to_vec(), p)?)
@@ -164,7 +168,9 @@ impl Model {
         let profile: ClassProfile = ModelDir::read_json(dir, "profile.json")?;
         let decision: Decision = ModelDir::read_json(dir, "decision.json")?;
         let featurizer = ModelDir::read_featurizer(dir)?;
-        for (what, got) in [("labels.json", labels.len()), ("decision.json", decision.offsets().len())] {
+        for (what, got) in
+            [("labels.json", labels.len()), ("decision.json", decision.offsets().len())]
+        {
             if got != profile.classes() {
                 let expected = profile.classes();
                 return Err(counterweight_core::Error::Length { what, got, expected }.into());
@@ -206,9 +212,9 @@ pub(crate) fn probabilities(
     for rows in order.chunks(BATCH) {
         let texts: Vec<&Encoded> = rows.iter().map(|&row| &encoded[row]).collect();
         let logits = classifier.forward(&TextBatch::new(&texts, device));
-        let values: Vec<f64> = softmax(logits, 1).try_into_vec_as().map_err(|e| Error::Device {
-            reason: e.to_string(),
-        })?;
+        let values: Vec<f64> = softmax(logits, 1)
+            .try_into_vec_as()
+            .map_err(|e| Error::Device { reason: e.to_string() })?;
         for (&row, p) in rows.iter().zip(values.chunks(classes)) {
             out.row_mut(row).assign(&ndarray::ArrayView1::from(p));
         }

@@ -4,26 +4,25 @@ pub use burn::tensor::{Device, Int, Tensor};
 
 pub use crate::augment::{AugmentConfig, Augmenter, Batch, Mixup, TokenDropout};
 pub use crate::core::{
-    ClassProfile, LabelEncoder, NoProgress, Progress, Segment, SegmentRule, Split,
-    TerminalProgress,
+    ClassProfile, LabelEncoder, NoProgress, Progress, Segment, SegmentRule, Split, TerminalProgress,
 };
-pub use crate::encoder::{BertConfig, Encoder, EncoderConfig, NgramConfig};
+pub use crate::encoder::{BertConfig, Encoder, EncoderConfig, NgramConfig, seeded};
 pub use crate::losses::{
     AlphaBceConfig, ClassWeights, CrossEntropyConfig, DeferredConfig, FocalConfig,
     LogitAdjustedConfig, Loss, LossConfig, Reduction, SigmoidFocalConfig, Targets,
 };
 pub use crate::metrics::{
-    Bootstrap, ClassificationReport, ConfusionMatrix, Decision, DecisionConfig, Floor,
-    GroupReport, Metric, Predictions,
+    Bootstrap, ClassificationReport, ConfusionMatrix, Decision, DecisionConfig, Floor, GroupReport,
+    Metric, Predictions,
 };
 pub use crate::samplers::{
     IndexSampler, Plan, RandomOver, RandomUnder, Resampler, SampledDataset, SamplerConfig, Smote,
     Strategy,
 };
 pub use crate::tuner::{
-    Distribution, GaussianProcess, Grid, Random, Space, Study, Suggester, Trial,
+    BoxError, Distribution, GaussianProcess, Grid, Random, Space, Study, Suggester, Trial,
 };
 pub use crate::{
-    CompareReport, Model, OptimizerConfig, Recipe, RecipeSpace, Table, TextData, TextReader,
-    TextSplits, TrainOptions, Trained, TuneOptions, Tuned, compare, train, tune,
+    CompareReport, Model, OptimizerConfig, OptimizerKind, Recipe, RecipeSpace, Table, TextData,
+    TextReader, TextSplits, TrainOptions, Trained, TuneOptions, Tuned, compare, train, tune,
 };

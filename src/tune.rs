@@ -3,10 +3,13 @@
 use std::path::PathBuf;
 
 use burn::tensor::Device;
+use counterweight_metrics::Error::FloorUnreachable;
 use counterweight_metrics::Metric;
 use counterweight_tuner::{GaussianProcess, Study, TrialRecord};
 
-use crate::{Prepared, Recipe, RecipeSpace, Result, TextSplits, TrainOptions, train_prepared};
+use crate::{
+    Error, Prepared, Recipe, RecipeSpace, Result, TextSplits, TrainOptions, train_prepared,
+};
 
 /// How a search runs.
 #[derive(Debug, Clone)]
@@ -20,13 +23,7 @@ pub struct TuneOptions {
 
 impl Default for TuneOptions {
     fn default() -> Self {
-        Self {
-            trials: 40,
-            startup: 10,
-            maximize: Metric::MacroF1,
-            journal: None,
-            progress: false,
-        }
+        Self { trials: 40, startup: 10, maximize: Metric::MacroF1, journal: None, progress: false }
     }
 }
 
@@ -87,7 +84,8 @@ pub struct Tuned {
 ///
 /// The base recipe gives everything the space does not name: the seed, and the small
 /// budget of each trial (`epochs`). A stop flag in `options` ends the search between or
-/// within trials; with a journal it then continues where it stopped.
+/// within trials; with a journal it then continues where it stopped. A trial whose
+/// decision cannot reach the recipe's floor scores the (negative) distance to it.
 ///
 /// # Errors
 /// For a bad recipe or space, or when a trial's training fails.
@@ -123,15 +121,19 @@ pub fn tune(
             Some(stop) => TrainOptions::new().with_stop_flag(stop.clone()),
             None => TrainOptions::new(),
         };
-        let trained = train_prepared(&recipe, &prepared, device, &quiet)?;
+        let trained = match train_prepared(&recipe, &prepared, device, &quiet) {
+            // Feasible first: an unreachable floor scores below every metric, by how much
+            // it was missed.
+            Err(Error::Metrics(FloorUnreachable { at_least, best, .. })) => {
+                return Ok(best - at_least);
+            }
+            trained => trained?,
+        };
         let dev = trained.model.evaluate(&data.dev)?;
         let value = dev.tally().metric(tuning.maximize, &data.profile);
         let sign = if tuning.maximize.higher_is_better() { 1.0 } else { -1.0 };
         Ok(sign * value.unwrap_or(f64::NAN))
     })?;
     let best = study.best().map(|t| space.recipe(base, &t.params)).transpose()?;
-    Ok(Tuned {
-        best,
-        trials: study.trials().cloned().collect(),
-    })
+    Ok(Tuned { best, trials: study.trials().cloned().collect() })
 }

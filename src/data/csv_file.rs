@@ -15,10 +15,7 @@ pub(super) fn read<T>(
     header: impl FnOnce(&[String]) -> Result<T>,
     mut row: impl FnMut(&T, usize, &csv::StringRecord) -> Result<()>,
 ) -> Result<T> {
-    let file = File::open(path).map_err(|source| Error::Io {
-        path: path.to_owned(),
-        source,
-    })?;
+    let file = File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
     let input: Box<dyn Read> = if path.extension().is_some_and(|e| e == "gz") {
         Box::new(GzDecoder::new(file))
     } else {
@@ -32,11 +29,7 @@ pub(super) fn read<T>(
             }
             _ => error.to_string(),
         };
-        Error::Row {
-            path: path.to_owned(),
-            row,
-            reason,
-        }
+        Error::Row { path: path.to_owned(), row, reason }
     };
     let names = reader.headers().map_err(|e| at(0, e))?;
     let columns = header(&names.iter().map(str::to_owned).collect::<Vec<_>>())?;

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use burn::tensor::{Device, Tensor, TensorData};
 use counterweight_core::{ClassProfile, LabelEncoder, Split};
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
@@ -50,17 +51,18 @@ impl Table {
         for (mut to, from) in x.axis_iter_mut(Axis(1)).zip(features) {
             to.assign(&Array1::from_vec(from));
         }
-        Ok(Self {
-            x,
-            labels: encoder.encode(raw)?,
-            columns,
-            encoder,
-        })
+        Ok(Self { x, labels: encoder.encode(raw)?, columns, encoder })
     }
 
     /// The features, `[rows, columns]`.
     pub fn features(&self) -> ArrayView2<'_, f64> {
         self.x.view()
+    }
+
+    /// The features on a device, in f32.
+    pub fn tensor(&self, device: &Device) -> Tensor<2> {
+        let values: Vec<f32> = self.x.iter().map(|&v| v as f32).collect();
+        Tensor::from_data(TensorData::new(values, [self.x.nrows(), self.x.ncols()]), device)
     }
 
     /// Class ids.

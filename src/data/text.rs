@@ -50,13 +50,7 @@ pub struct TextReader {
 impl TextReader {
     /// A reader of `path` with the class in column `label`.
     pub fn new(path: impl Into<PathBuf>, label: impl Into<String>) -> Self {
-        Self {
-            path: path.into(),
-            label: label.into(),
-            texts: Vec::new(),
-            group: None,
-            skip: false,
-        }
+        Self { path: path.into(), label: label.into(), texts: Vec::new(), group: None, skip: false }
     }
 
     /// Adds a text column; several are joined by a blank.
@@ -100,7 +94,8 @@ impl TextReader {
             |(columns, label, group), row, record| {
                 let label = *label;
                 let cell = |i: usize| record.get(i).unwrap_or("").trim();
-                let parts: Vec<&str> = columns.iter().map(|&c| cell(c)).filter(|t| !t.is_empty()).collect();
+                let parts: Vec<&str> =
+                    columns.iter().map(|&c| cell(c)).filter(|t| !t.is_empty()).collect();
                 let text = parts.join(" ");
                 let missing = |what: &str| Error::Row {
                     path: path.to_owned(),

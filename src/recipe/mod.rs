@@ -4,7 +4,7 @@ mod space;
 
 use counterweight_augment::AugmentConfig;
 use counterweight_core::ensure;
-use counterweight_encoder::{EncoderConfig, Schedule};
+use counterweight_encoder::{BertConfig, EncoderConfig, Schedule};
 use counterweight_losses::{LossConfig, Reduction};
 use counterweight_metrics::{DecisionConfig, Metric};
 use counterweight_samplers::SamplerConfig;
@@ -85,14 +85,28 @@ impl Default for Recipe {
     }
 }
 
-/// AdamW (Loshchilov and Hutter, ICLR 2019) with warm-up, decay and clipping.
+/// The update rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OptimizerKind {
+    /// Stochastic gradient descent with momentum .9 and L2 decay. For the n-gram encoder:
+    /// an n-gram is updated in proportion to its evidence, where Adam moves rare ones as
+    /// far as common ones and overfits them.
+    #[default]
+    Sgd,
+    /// AdamW (Loshchilov and Hutter, ICLR 2019), for the transformer.
+    Adamw,
+}
+
+/// The optimiser with warm-up, decay and clipping. The defaults suit the n-gram encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OptimizerConfig {
-    /// Peak learning rate, positive. Default: 0.02, for the n-gram encoder; a transformer
-    /// wants about 5e-4 from scratch.
+    /// The update rule. Default: SGD.
+    pub kind: OptimizerKind,
+    /// Peak learning rate, positive. Default: 0.5; AdamW from scratch wants about 5e-4.
     pub learning_rate: f64,
-    /// Decoupled weight decay, ≥ 0. Default: 0.01.
+    /// Weight decay, ≥ 0. Default: 2e-4; AdamW wants about 0.01.
     pub weight_decay: f64,
     /// Largest norm of each tensor's gradient, positive. Default: 1.
     pub clip_norm: f64,
@@ -103,8 +117,9 @@ pub struct OptimizerConfig {
 impl Default for OptimizerConfig {
     fn default() -> Self {
         Self {
-            learning_rate: 0.02,
-            weight_decay: 0.01,
+            kind: OptimizerKind::Sgd,
+            learning_rate: 0.5,
+            weight_decay: 2e-4,
             clip_norm: 1.0,
             schedule: Schedule::default(),
         }
@@ -112,14 +127,31 @@ impl Default for OptimizerConfig {
 }
 
 impl Recipe {
+    /// The defaults for a small transformer trained from scratch: AdamW, 4 epochs of
+    /// batches of 32.
+    pub fn transformer() -> Self {
+        Self {
+            epochs: 4,
+            batch_size: 32,
+            encoder: EncoderConfig::Transformer(BertConfig::default()),
+            dropout: 0.1,
+            optimizer: OptimizerConfig {
+                kind: OptimizerKind::Adamw,
+                learning_rate: 5e-4,
+                weight_decay: 0.01,
+                ..OptimizerConfig::default()
+            },
+            ..Self::default()
+        }
+    }
+
     /// Reads a recipe and checks its numbers.
     ///
     /// # Errors
     /// For unknown names, wrong types and values out of range.
     pub fn from_toml(text: &str) -> Result<Self> {
-        let recipe: Self = toml::from_str(text).map_err(|e| Error::Recipe {
-            reason: e.to_string(),
-        })?;
+        let recipe: Self =
+            toml::from_str(text).map_err(|e| Error::Recipe { reason: e.to_string() })?;
         recipe.check()?;
         Ok(recipe)
     }
@@ -129,9 +161,7 @@ impl Recipe {
     /// # Errors
     /// When a value has no TOML form (an integer above `i64::MAX`).
     pub fn to_toml(&self) -> Result<String> {
-        toml::to_string_pretty(self).map_err(|e| Error::Recipe {
-            reason: e.to_string(),
-        })
+        toml::to_string_pretty(self).map_err(|e| Error::Recipe { reason: e.to_string() })
     }
 
     /// Checks what does not need the data; losses are checked against a small profile, so
@@ -140,11 +170,8 @@ impl Recipe {
     /// # Errors
     /// Naming the parameter, its value and the allowed range.
     pub fn check(&self) -> Result<()> {
-        let positive = [
-            ("epochs", self.epochs),
-            ("batch_size", self.batch_size),
-            ("patience", self.patience),
-        ];
+        let positive =
+            [("epochs", self.epochs), ("batch_size", self.batch_size), ("patience", self.patience)];
         let range = counterweight_core::Error::from;
         for (name, value) in positive {
             ensure(name, value as f64, value >= 1, "[1, inf)").map_err(range)?;
@@ -154,8 +181,10 @@ impl Recipe {
             ensure(name, value, value > 0.0 && value.is_finite(), "(0, inf)").map_err(range)?;
         }
         let decay = o.weight_decay;
-        ensure("weight_decay", decay, decay >= 0.0 && decay.is_finite(), "[0, inf)").map_err(range)?;
-        ensure("dropout", self.dropout, (0.0..1.0).contains(&self.dropout), "[0, 1)").map_err(range)?;
+        ensure("weight_decay", decay, decay >= 0.0 && decay.is_finite(), "[0, inf)")
+            .map_err(range)?;
+        ensure("dropout", self.dropout, (0.0..1.0).contains(&self.dropout), "[0, 1)")
+            .map_err(range)?;
         o.schedule.check()?;
         self.encoder.check()?;
         self.sampler.init(&[0], 0)?;

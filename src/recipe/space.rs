@@ -43,29 +43,22 @@ impl RecipeSpace {
 
     /// Loss, its γ or τ, batch sampler and learning rate for text classification.
     pub fn text_default() -> Self {
-        let float = |low, high, log| Distribution::Float {
-            low,
-            high,
-            log,
-            step: None,
-        };
+        let float = |low, high, log| Distribution::Float { low, high, log, step: None };
         let names = |choices: &[&str]| Distribution::Categorical {
             choices: choices.iter().map(|&c| c.to_owned()).collect(),
         };
         let parameters = [
             ("loss.kind", names(&["cross_entropy", "focal", "logit_adjusted"])),
             ("loss.focal.gamma", float(0.5, 3.0, false)),
-            ("loss.logit_adjusted.tau", float(0.3, 1.2, false)),
+            ("loss.logit_adjusted.tau", float(0.2, 1.0, false)),
             ("sampler.kind", names(&["uniform", "square_root", "class_aware"])),
-            ("optimizer.learning_rate", float(5e-3, 5e-2, true)),
+            ("optimizer.learning_rate", float(0.1, 1.0, true)),
         ];
         let add = |space: Space, (name, d): (&str, Distribution)| {
             // The ranges above are valid, so nothing is ever left out.
             space.clone().with(name, d).unwrap_or(space)
         };
-        Self {
-            space: parameters.into_iter().fold(Space::new(), add),
-        }
+        Self { space: parameters.into_iter().fold(Space::new(), add) }
     }
 
     /// The space as the tuner sees it.
@@ -79,18 +72,17 @@ impl RecipeSpace {
     /// [`Error::SpacePath`] for a path that no recipe has, and whatever
     /// [`Recipe::check`] finds.
     pub fn recipe(&self, base: &Recipe, params: &Params) -> Result<Recipe> {
-        let mut tree: Table = toml::from_str(&base.to_toml()?).map_err(|e| Error::Recipe {
-            reason: e.to_string(),
-        })?;
+        let mut tree: Table = toml::from_str(&base.to_toml()?)
+            .map_err(|e| Error::Recipe { reason: e.to_string() })?;
         let kinds_first = |(name, _): &(&String, &Value)| !name.ends_with(".kind");
         let mut params: Vec<_> = params.iter().collect();
         params.sort_by_key(kinds_first);
         for (name, value) in params {
             set(&mut tree, name, to_toml(value))?;
         }
-        let recipe: Recipe = tree.try_into().map_err(|e: toml::de::Error| Error::Recipe {
-            reason: e.to_string(),
-        })?;
+        let recipe: Recipe = tree
+            .try_into()
+            .map_err(|e: toml::de::Error| Error::Recipe { reason: e.to_string() })?;
         recipe.check()?;
         Ok(recipe)
     }
@@ -105,10 +97,8 @@ fn to_toml(value: &Value) -> Toml {
 }
 
 fn set(tree: &mut Table, path: &str, value: Toml) -> Result<()> {
-    let wrong = |reason: &str| Error::SpacePath {
-        path: path.to_owned(),
-        reason: reason.to_owned(),
-    };
+    let wrong =
+        |reason: &str| Error::SpacePath { path: path.to_owned(), reason: reason.to_owned() };
     let parts: Vec<&str> = path.split('.').collect();
     let (field, sections) = parts.split_last().ok_or_else(|| wrong("empty"))?;
     if *field == "kind" {

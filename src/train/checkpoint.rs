@@ -71,11 +71,7 @@ impl Checkpoint {
         record(MODEL, bytes(model))?;
         record(BEST, bytes(best))?;
         record(OPTIMIZER, optimizer.into_bytes())?;
-        let saved = Saved {
-            recipe: self.recipe.clone(),
-            data: self.data,
-            state: state.clone(),
-        };
+        let saved = Saved { recipe: self.recipe.clone(), data: self.data, state: state.clone() };
         files.write_json(STATE, &saved)?;
         Ok(files.commit()?)
     }
@@ -86,20 +82,14 @@ impl Checkpoint {
             return Ok(None);
         }
         let saved: Saved = ModelDir::read_json(&self.dir, STATE)?;
-        let other = |what| Error::Checkpoint {
-            path: self.dir.clone(),
-            what,
-        };
+        let other = |what| Error::Checkpoint { path: self.dir.clone(), what };
         if saved.recipe != self.recipe {
             return Err(other("recipe"));
         }
         if saved.data != self.data {
             return Err(other("data set"));
         }
-        Ok(Some(Loaded {
-            dir: self.dir.clone(),
-            state: saved.state,
-        }))
+        Ok(Some(Loaded { dir: self.dir.clone(), state: saved.state }))
     }
 
     fn broken(&self, name: &str, error: &RecordError) -> Error {
@@ -126,10 +116,8 @@ impl Loaded {
 }
 
 fn read(path: &Path) -> Result<Bytes> {
-    let bytes = std::fs::read(path).map_err(|source| Error::Io {
-        path: path.to_owned(),
-        source,
-    })?;
+    let bytes =
+        std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
     Ok(Bytes::from_bytes_vec(bytes))
 }
 

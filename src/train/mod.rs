@@ -57,12 +57,7 @@ impl fmt::Debug for TrainOptions {
 
 impl Default for TrainOptions {
     fn default() -> Self {
-        Self {
-            progress: Arc::new(NoProgress),
-            checkpoint: None,
-            resume: false,
-            stop: None,
-        }
+        Self { progress: Arc::new(NoProgress), checkpoint: None, resume: false, stop: None }
     }
 }
 
@@ -141,8 +136,5 @@ pub fn train_prepared(
     let trained = session::Session::start(recipe, data, device, options)?.run()?;
     let dev = trained.model.evaluate_encoded(data.dev_labels(), data.dev())?;
     let decision = recipe.decision.fit(&dev, data.profile())?;
-    Ok(Trained {
-        model: trained.model.with_decision(decision),
-        ..trained
-    })
+    Ok(Trained { model: trained.model.with_decision(decision), ..trained })
 }

@@ -2,8 +2,10 @@
 
 use burn::grad_clipping::GradientClippingConfig;
 use burn::module::Module;
-use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::optim::decay::WeightDecayConfig;
+use burn::optim::momentum::MomentumConfig;
+use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer, SgdConfig};
+use burn::tensor::{Device, Tensor};
 use counterweight_augment::{
     AugmentConfig, Augmenter, Batch, MixupAugmenter, TokenDropoutAugmenter,
 };
@@ -17,7 +19,7 @@ use rand::seq::SliceRandom;
 use super::checkpoint::{Checkpoint, State};
 use super::{Epoch, Prepared, TrainOptions, Trained};
 use crate::model::probabilities;
-use crate::{Error, Model, Recipe, Result};
+use crate::{Error, Model, OptimizerKind, Recipe, Result};
 
 /// Streams of the recipe's seed.
 mod stream {
@@ -144,16 +146,29 @@ impl<'a> Session<'a> {
 
     fn finished(&self, state: &State) -> bool {
         let done = state.history.len();
-        done >= self.recipe.epochs || (done > 0 && done - 1 - state.best_epoch >= self.recipe.patience)
+        done >= self.recipe.epochs
+            || (done > 0 && done - 1 - state.best_epoch >= self.recipe.patience)
     }
 
     fn optimizer(&self) -> ModuleOptimizer {
         let config = &self.recipe.optimizer;
-        AdamWConfig::new()
-            .with_epsilon(1e-8)
-            .with_weight_decay(config.weight_decay as f32)
-            .with_grad_clipping(Some(GradientClippingConfig::Norm(config.clip_norm as f32)))
-            .init()
+        let clip = Some(GradientClippingConfig::Norm(config.clip_norm as f32));
+        match config.kind {
+            OptimizerKind::Adamw => AdamWConfig::new()
+                .with_epsilon(1e-8)
+                .with_weight_decay(config.weight_decay as f32)
+                .with_grad_clipping(clip)
+                .init(),
+            OptimizerKind::Sgd => SgdConfig::new()
+                .with_momentum(Some(MomentumConfig {
+                    momentum: 0.9,
+                    dampening: 0.0,
+                    nesterov: false,
+                }))
+                .with_weight_decay(Some(WeightDecayConfig { penalty: config.weight_decay as f32 }))
+                .with_gradient_clipping(clip)
+                .init(),
+        }
     }
 
     fn epoch(
@@ -207,27 +222,19 @@ impl<'a> Session<'a> {
 
     fn batch_loss(&self, model: &TextClassifier, rows: &[usize], seed: u64) -> Tensor<1> {
         let texts: Vec<&Encoded> = rows.iter().map(|&row| &self.data.train()[row]).collect();
-        let ids: Vec<i32> = rows.iter().map(|&row| self.data.train_labels()[row] as i32).collect();
-        let ids = Tensor::<1, Int>::from_data(TensorData::from(ids.as_slice()), &self.device);
-        let mut targets = Targets::Ids(ids);
+        let ids: Vec<usize> = rows.iter().map(|&row| self.data.train_labels()[row]).collect();
+        let mut targets = Targets::from_ids(&ids, &self.device);
         let mut batch = TextBatch::new(&texts, &self.device);
         let classes = self.data.profile().classes();
-        let dense = |targets: &Targets| {
-            targets.dense(&Tensor::zeros([rows.len(), classes], &self.device))
-        };
+        let dense =
+            |targets: &Targets| targets.dense(&Tensor::zeros([rows.len(), classes], &self.device));
         if let Some(dropout) = &self.dropout {
-            let input = Batch {
-                features: batch.weights,
-                targets: dense(&targets),
-            };
+            let input = Batch { features: batch.weights, targets: dense(&targets) };
             batch.weights = dropout.augment(input, seed).features;
         }
         let mut features = model.features(&batch);
         if let Some(mixup) = &self.mixup {
-            let input = Batch {
-                targets: dense(&targets),
-                features,
-            };
+            let input = Batch { targets: dense(&targets), features };
             let mixed = mixup.augment(input, seed);
             features = mixed.features;
             targets = Targets::Soft(mixed.targets);
@@ -245,7 +252,5 @@ impl<'a> Session<'a> {
 }
 
 fn read(value: Tensor<1>) -> Result<f64> {
-    value.try_into_scalar::<f64>().map_err(|e| Error::Device {
-        reason: e.to_string(),
-    })
+    value.try_into_scalar::<f64>().map_err(|e| Error::Device { reason: e.to_string() })
 }

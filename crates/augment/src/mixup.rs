@@ -22,10 +22,7 @@ pub struct Mixup {
 
 impl Default for Mixup {
     fn default() -> Self {
-        Self {
-            alpha: 0.2,
-            per_batch: false,
-        }
+        Self { alpha: 0.2, per_batch: false }
     }
 }
 
@@ -63,10 +60,7 @@ impl Mixup {
             value: self.alpha,
             allowed: "(0, inf)",
         })?;
-        Ok(MixupAugmenter {
-            beta,
-            per_batch: self.per_batch,
-        })
+        Ok(MixupAugmenter { beta, per_batch: self.per_batch })
     }
 }
 

@@ -23,10 +23,7 @@ pub struct TokenDropout {
 
 impl Default for TokenDropout {
     fn default() -> Self {
-        Self {
-            rate: 0.1,
-            protect_first: true,
-        }
+        Self { rate: 0.1, protect_first: true }
     }
 }
 

@@ -33,9 +33,5 @@ pub fn ensure(
     if ok && !value.is_nan() {
         return Ok(());
     }
-    Err(OutOfRange {
-        name,
-        value,
-        allowed,
-    })
+    Err(OutOfRange { name, value, allowed })
 }

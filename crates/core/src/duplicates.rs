@@ -57,11 +57,7 @@ impl Duplicates {
         }
         let near = join_near(&distinct, threshold, &mut union);
         let groups = (0..texts.len()).map(|row| union.root(row)).collect();
-        Self {
-            groups,
-            exact,
-            near,
-        }
+        Self { groups, exact, near }
     }
 
     /// For each text, the row that stands for its group.

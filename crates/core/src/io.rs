@@ -26,10 +26,7 @@ where
     F: FnOnce(&mut BufWriter<&File>) -> std::io::Result<()>,
 {
     let path = path.as_ref();
-    let at = |source| Error::Io {
-        path: path.to_owned(),
-        source,
-    };
+    let at = |source| Error::Io { path: path.to_owned(), source };
     let dir = match path.parent() {
         Some(dir) if !dir.as_os_str().is_empty() => dir,
         _ => Path::new("."),

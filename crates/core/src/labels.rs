@@ -63,10 +63,7 @@ impl LabelEncoder {
     ///
     /// # Errors
     /// [`Error::UnknownClass`] for a label that was not in the fitted data.
-    pub fn encode<S: AsRef<str>>(
-        &self,
-        labels: impl IntoIterator<Item = S>,
-    ) -> Result<Vec<usize>> {
+    pub fn encode<S: AsRef<str>>(&self, labels: impl IntoIterator<Item = S>) -> Result<Vec<usize>> {
         labels
             .into_iter()
             .map(|label| {

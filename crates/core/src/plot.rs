@@ -24,10 +24,7 @@ where
     {
         let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
         let result = picture(&root).and_then(|()| Ok(root.present()?));
-        result.map_err(|e| Error::Plot {
-            what,
-            reason: e.to_string(),
-        })?;
+        result.map_err(|e| Error::Plot { what, reason: e.to_string() })?;
     }
     Ok(svg)
 }
@@ -164,6 +161,8 @@ mod tests {
         assert!(svg.starts_with("<svg") && svg.contains("tail"));
         let rows = [("head".to_owned(), 0.9, 0.8), ("tail".to_owned(), 0.1, 0.5)];
         assert!(before_after("recall", &rows).unwrap().contains("after"));
-        assert!(line("best", "trial", "score", &[(0.0, 0.1), (1.0, 0.4)]).unwrap().contains("<poly"));
+        assert!(
+            line("best", "trial", "score", &[(0.0, 0.1), (1.0, 0.4)]).unwrap().contains("<poly")
+        );
     }
 }

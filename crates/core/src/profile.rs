@@ -66,10 +66,7 @@ pub enum SegmentRule {
 impl Default for SegmentRule {
     /// Thirds by rank.
     fn default() -> Self {
-        Self::Quantiles {
-            head: 1.0 / 3.0,
-            tail: 1.0 / 3.0,
-        }
+        Self::Quantiles { head: 1.0 / 3.0, tail: 1.0 / 3.0 }
     }
 }
 
@@ -81,10 +78,7 @@ impl SegmentRule {
                 ensure("tail", tail, tail > 0.0 && tail < 1.0, "(0, 1)")?;
                 ensure("head + tail", head + tail, head + tail <= 1.0 + 1e-9, "(0, 1]")?;
             }
-            Self::Counts {
-                head_above,
-                tail_below,
-            } => ensure(
+            Self::Counts { head_above, tail_below } => ensure(
                 "tail_below",
                 tail_below as f64,
                 tail_below <= head_above.saturating_add(1),
@@ -111,10 +105,7 @@ impl SegmentRule {
                     before += counts[class] as f64;
                 }
             }
-            Self::Counts {
-                head_above,
-                tail_below,
-            } => {
+            Self::Counts { head_above, tail_below } => {
                 for (class, &n) in counts.iter().enumerate() {
                     if n > head_above {
                         out[class] = Segment::Head;
@@ -184,11 +175,7 @@ impl ClassProfile {
     pub fn from_labels(labels: &[usize], names: &[String]) -> Result<Self> {
         let mut counts = vec![0; names.len()];
         for (row, &id) in labels.iter().enumerate() {
-            *counts.get_mut(id).ok_or(Error::ClassId {
-                id,
-                row,
-                classes: names.len(),
-            })? += 1;
+            *counts.get_mut(id).ok_or(Error::ClassId { id, row, classes: names.len() })? += 1;
         }
         Self::build(counts, names.to_vec())
     }
@@ -197,12 +184,8 @@ impl ClassProfile {
         if counts.iter().all(|&n| n == 0) {
             return Err(Error::Empty { what: "labels" });
         }
-        let mut profile = Self {
-            segments: Vec::new(),
-            counts,
-            names,
-            rule: SegmentRule::default(),
-        };
+        let mut profile =
+            Self { segments: Vec::new(), counts, names, rule: SegmentRule::default() };
         profile.segments = profile.rule.segments(&profile.counts, &profile.order());
         Ok(profile)
     }

@@ -35,11 +35,7 @@ pub struct Split<'a> {
 impl<'a> Split<'a> {
     /// Parts with the given shares, which must be positive and sum to 1. Seed 0.
     pub fn stratified(shares: impl Into<Vec<f64>>) -> Self {
-        Self {
-            shares: shares.into(),
-            seed: 0,
-            groups: None,
-        }
+        Self { shares: shares.into(), seed: 0, groups: None }
     }
 
     /// Sets the seed.
@@ -118,11 +114,9 @@ impl<'a> Split<'a> {
             return Err(Error::Empty { what: "labels" });
         }
         match self.groups {
-            Some(groups) if groups.len() != labels.len() => Err(Error::Length {
-                what: "groups",
-                got: groups.len(),
-                expected: labels.len(),
-            }),
+            Some(groups) if groups.len() != labels.len() => {
+                Err(Error::Length { what: "groups", got: groups.len(), expected: labels.len() })
+            }
             _ => Ok(()),
         }
     }

@@ -1,7 +1,9 @@
 use std::path::Path;
 
 use burn::module::Module;
-use burn::nn::transformer::{TransformerEncoder, TransformerEncoderConfig, TransformerEncoderInput};
+use burn::nn::transformer::{
+    TransformerEncoder, TransformerEncoderConfig, TransformerEncoderInput,
+};
 use burn::nn::{
     Dropout, DropoutConfig, Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear,
     LinearConfig,
@@ -83,16 +85,10 @@ impl BertConfig {
     /// When the file cannot be read or parsed, or describes a model this is not.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let text = std::fs::read_to_string(path).map_err(|source| {
-            counterweight_core::Error::Io {
-                path: path.to_owned(),
-                source,
-            }
-        })?;
-        let config: Self = serde_json::from_str(&text).map_err(|e| Error::Format {
-            path: path.to_owned(),
-            reason: e.to_string(),
-        })?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| counterweight_core::Error::Io { path: path.to_owned(), source })?;
+        let config: Self = serde_json::from_str(&text)
+            .map_err(|e| Error::Format { path: path.to_owned(), reason: e.to_string() })?;
         config.check()?;
         Ok(config)
     }
@@ -220,10 +216,7 @@ impl Bert {
     /// ids and heads of other tasks excepted).
     pub fn load(mut self, path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let format = |reason: String| Error::Format {
-            path: path.to_owned(),
-            reason,
-        };
+        let format = |reason: String| Error::Format { path: path.to_owned(), reason };
         let mut store = SafetensorsStore::from_file(path)
             .with_from_adapter(PyTorchToBurnAdapter)
             .validate(true)
@@ -236,7 +229,9 @@ impl Bert {
             return Err(format(error.to_string()));
         }
         let foreign = |name: &&String| {
-            !(name.ends_with("position_ids") || name.starts_with("cls.") || name.starts_with("classifier."))
+            !(name.ends_with("position_ids")
+                || name.starts_with("cls.")
+                || name.starts_with("classifier."))
         };
         let unused: Vec<&String> = result.unused.iter().filter(foreign).collect();
         if result.missing.is_empty() && unused.is_empty() {

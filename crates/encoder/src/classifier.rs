@@ -33,7 +33,7 @@ impl TextClassifier {
         let dim = encoder.dim();
         let head = LinearConfig::new(dim, classes).init(device);
         Ok(Self {
-            head: seeded(head, 1.0 / (dim as f64).sqrt(), derive(seed, 1)),
+            head: seeded(head, config.head_deviation(), derive(seed, 1)),
             dropout: DropoutConfig::new(dropout).init(),
             encoder,
         })

@@ -7,6 +7,10 @@ use crate::{
     seeded,
 };
 
+/// Deviation of an n-gram's initial vector: small, so that n-grams without evidence add
+/// nothing but noise too small to matter.
+const INITIAL_EMBEDDING: f64 = 1e-3;
+
 /// Turns a batch of texts into one vector each.
 pub trait Encoder {
     /// `[batch, dim]`.
@@ -57,9 +61,8 @@ impl EncoderConfig {
         let vocabulary = featurizer.vocabulary();
         match (self, featurizer) {
             (Self::Ngram(config), Featurizer::Ngrams(_)) => {
-                let std = 1.0 / (config.dim as f64).sqrt();
                 let encoder = TextEncoder::Ngram(config.init(vocabulary, device)?);
-                Ok(seeded(encoder, std, seed))
+                Ok(seeded(encoder, INITIAL_EMBEDDING, seed))
             }
             (Self::Transformer(config), Featurizer::WordPieces(_)) => {
                 // The trainer may stop short of the wanted size.
@@ -67,10 +70,7 @@ impl EncoderConfig {
                 config.vocab_size = vocabulary;
                 Ok(seeded(TextEncoder::Transformer(config.init(device)?), 0.02, seed))
             }
-            _ => Err(Error::Mismatch {
-                encoder: self.name(),
-                featurizer: featurizer.kind(),
-            }),
+            _ => Err(Error::Mismatch { encoder: self.name(), featurizer: featurizer.kind() }),
         }
     }
 
@@ -82,6 +82,17 @@ impl EncoderConfig {
         match self {
             Self::Ngram(config) => config.check(),
             Self::Transformer(config) => config.check(),
+        }
+    }
+
+    /// Deviation of the head's initial weights. For n-grams it is large against the
+    /// embeddings', so that the embeddings learn and the head stays a random projection:
+    /// the model then behaves as multinomial regression on the n-grams. For a
+    /// transformer it is BERT's.
+    pub(crate) fn head_deviation(&self) -> f64 {
+        match self {
+            Self::Ngram(_) => 1.0,
+            Self::Transformer(_) => 0.02,
         }
     }
 

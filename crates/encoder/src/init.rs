@@ -10,11 +10,7 @@ use rand::RngExt;
 /// Burn's own initialisers draw from a generator that all threads share.
 #[must_use]
 pub fn seeded<M: Module>(module: M, std: f64, seed: u64) -> M {
-    let mut mapper = Draw {
-        std,
-        rng: rng(seed),
-        path: Vec::new(),
-    };
+    let mut mapper = Draw { std, rng: rng(seed), path: Vec::new() };
     module.map(&mut mapper)
 }
 
@@ -56,7 +52,7 @@ impl ModuleMapper for Draw {
             let scale = self.path.last().is_some_and(|name| name == "gamma");
             vec![f32::from(u8::from(scale)); count]
         };
-        let tensor = Tensor::from_data(TensorData::new(values, shape), &device);
-        Param::initialized(id, tensor.require_grad())
+        let tensor = Tensor::<D>::from_data(TensorData::new(values, shape), &device);
+        Param::initialized(id, if device.is_autodiff() { tensor.require_grad() } else { tensor })
     }
 }

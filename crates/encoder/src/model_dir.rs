@@ -38,11 +38,7 @@ impl ModelDir {
             std::fs::remove_dir_all(&staging).map_err(at)?;
         }
         std::fs::create_dir_all(&staging).map_err(at)?;
-        Ok(Self {
-            target,
-            staging,
-            committed: false,
-        })
+        Ok(Self { target, staging, committed: false })
     }
 
     /// Writes bytes.
@@ -59,10 +55,8 @@ impl ModelDir {
     /// # Errors
     /// When it cannot be serialised or written.
     pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<()> {
-        let bytes = serde_json::to_vec_pretty(value).map_err(|e| Error::Format {
-            path: self.target.join(name),
-            reason: e.to_string(),
-        })?;
+        let bytes = serde_json::to_vec_pretty(value)
+            .map_err(|e| Error::Format { path: self.target.join(name), reason: e.to_string() })?;
         self.write(name, &bytes)
     }
 
@@ -100,10 +94,7 @@ impl ModelDir {
     pub fn read_json<T: DeserializeOwned>(dir: &Path, name: &str) -> Result<T> {
         let path = dir.join(name);
         let text = std::fs::read_to_string(&path).map_err(|e| io(&path, e))?;
-        serde_json::from_str(&text).map_err(|e| Error::Format {
-            path,
-            reason: e.to_string(),
-        })
+        serde_json::from_str(&text).map_err(|e| Error::Format { path, reason: e.to_string() })
     }
 
     /// Reads the tokenisation of a model directory.
@@ -133,10 +124,7 @@ fn beside(target: &Path, suffix: &str) -> PathBuf {
 }
 
 fn io(path: &Path, source: std::io::Error) -> Error {
-    Error::Data(counterweight_core::Error::Io {
-        path: path.to_owned(),
-        source,
-    })
+    Error::Data(counterweight_core::Error::Io { path: path.to_owned(), source })
 }
 
 /// A module's weights in the safetensors format.
@@ -144,10 +132,7 @@ fn io(path: &Path, source: std::io::Error) -> Error {
 /// # Errors
 /// When a tensor cannot be read from its device.
 pub fn weights_bytes<M: Module>(module: &M) -> Result<Vec<u8>> {
-    let format = |reason: String| Error::Format {
-        path: ModelDir::WEIGHTS.into(),
-        reason,
-    };
+    let format = |reason: String| Error::Format { path: ModelDir::WEIGHTS.into(), reason };
     let mut store = SafetensorsStore::from_bytes(None);
     module.save_into(&mut store).map_err(|e| format(e.to_string()))?;
     store.get_bytes().map_err(|e| format(e.to_string()))
@@ -158,10 +143,7 @@ pub fn weights_bytes<M: Module>(module: &M) -> Result<Vec<u8>> {
 /// # Errors
 /// When a tensor is missing, of another shape or unexpected.
 pub fn load_weights<M: Module>(mut module: M, bytes: Vec<u8>, path: &Path) -> Result<M> {
-    let format = |reason: String| Error::Format {
-        path: path.to_owned(),
-        reason,
-    };
+    let format = |reason: String| Error::Format { path: path.to_owned(), reason };
     let mut store = SafetensorsStore::from_bytes(Some(bytes)).allow_partial(true);
     let result = module.load_from(&mut store).map_err(|e| format(e.to_string()))?;
     if let Some(error) = result.errors.first() {

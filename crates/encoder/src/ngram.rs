@@ -19,7 +19,8 @@ pub struct NgramConfig {
     pub dim: usize,
     /// Longest n-gram in words, at least 1. Default: 2.
     pub words: usize,
-    /// Hash buckets, at least 2. Default: 2^18.
+    /// Hash buckets, at least 2. Default: 2^21, few enough
+    /// collisions for some 100 thousand n-grams.
     pub buckets: u32,
     /// Buckets in fewer training texts are dropped. Default: 2.
     pub min_count: u32,
@@ -27,12 +28,7 @@ pub struct NgramConfig {
 
 impl Default for NgramConfig {
     fn default() -> Self {
-        Self {
-            dim: 32,
-            words: 2,
-            buckets: 1 << 18,
-            min_count: 2,
-        }
+        Self { dim: 32, words: 2, buckets: 1 << 21, min_count: 2 }
     }
 }
 
@@ -85,9 +81,7 @@ impl NgramConfig {
 
     pub(crate) fn init(&self, vocabulary: usize, device: &Device) -> Result<NgramEncoder> {
         self.check()?;
-        Ok(NgramEncoder {
-            embedding: EmbeddingConfig::new(vocabulary, self.dim).init(device),
-        })
+        Ok(NgramEncoder { embedding: EmbeddingConfig::new(vocabulary, self.dim).init(device) })
     }
 }
 

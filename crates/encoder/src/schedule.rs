@@ -15,10 +15,7 @@ pub struct Schedule {
 
 impl Default for Schedule {
     fn default() -> Self {
-        Self {
-            warmup: 0.1,
-            cosine: false,
-        }
+        Self { warmup: 0.1, cosine: false }
     }
 }
 
@@ -48,10 +45,6 @@ impl Schedule {
             return (step + 1.0) / warm;
         }
         let left = 1.0 - (step - warm) / (steps as f64 - warm).max(1.0);
-        if self.cosine {
-            0.5 * (1.0 - (std::f64::consts::PI * left).cos())
-        } else {
-            left.max(0.0)
-        }
+        if self.cosine { 0.5 * (1.0 - (std::f64::consts::PI * left).cos()) } else { left.max(0.0) }
     }
 }

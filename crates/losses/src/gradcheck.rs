@@ -72,14 +72,14 @@ pub fn gradient_check(
     let there = targets(&plain);
     let sum = |values: &[f64]| -> f64 {
         let losses = loss.per_example(tensor(values, &plain), &there);
-        losses.into_data().try_to_vec::<f64>().expect("an f64 tensor reads back as f64").iter().sum()
+        losses
+            .into_data()
+            .try_to_vec::<f64>()
+            .expect("an f64 tensor reads back as f64")
+            .iter()
+            .sum()
     };
-    let mut report = GradientReport {
-        worst: 0.0,
-        at: [0, 0],
-        analytic: 0.0,
-        numeric: 0.0,
-    };
+    let mut report = GradientReport { worst: 0.0, at: [0, 0], analytic: 0.0, numeric: 0.0 };
     let mut shifted = flat.clone();
     for (i, &exact) in analytic.iter().enumerate() {
         let x = flat[i];

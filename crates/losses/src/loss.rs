@@ -1,6 +1,6 @@
 use std::fmt::Debug;
 
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 /// What a batch should have been classified as.
@@ -15,6 +15,12 @@ pub enum Targets {
 }
 
 impl Targets {
+    /// Class ids on a device.
+    pub fn from_ids(ids: &[usize], device: &Device) -> Self {
+        let ids: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
+        Self::Ids(Tensor::from_data(TensorData::from(ids.as_slice()), device))
+    }
+
     /// `Σ_c t_c · values_c` per row: a gather for ids, a weighted sum otherwise.
     ///
     /// # Shapes

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Int, Tensor, TensorReadError};
 use burn::train::metric::{
-    Metric as BurnMetric, MetricAttributes, MetricMetadata, MetricName, Numeric,
-    NumericAttributes, NumericEntry, SerializedEntry,
+    Metric as BurnMetric, MetricAttributes, MetricMetadata, MetricName, Numeric, NumericAttributes,
+    NumericEntry, SerializedEntry,
 };
 use counterweight_core::ClassProfile;
+use ndarray::Array2;
 
-use crate::{Metric, Tally};
+use crate::{Error, Metric, Predictions, Result, Tally};
 
 /// Logits `[batch, classes]` and class ids `[batch]`.
 #[derive(Debug, Clone)]
@@ -36,11 +37,7 @@ pub struct TallyMetric {
 impl TallyMetric {
     /// The metric on the classes of a training profile.
     pub fn new(metric: Metric, profile: ClassProfile) -> Self {
-        Self {
-            metric,
-            tally: Tally::new(profile.classes()),
-            profile: Arc::new(profile),
-        }
+        Self { metric, tally: Tally::new(profile.classes()), profile: Arc::new(profile) }
     }
 
     fn current(&self) -> Option<f64> {
@@ -66,11 +63,7 @@ impl BurnMetric for TallyMetric {
     }
 
     fn attributes(&self) -> MetricAttributes {
-        NumericAttributes {
-            unit: None,
-            higher_is_better: self.metric.higher_is_better(),
-        }
-        .into()
+        NumericAttributes { unit: None, higher_is_better: self.metric.higher_is_better() }.into()
     }
 
     fn update(
@@ -112,6 +105,25 @@ impl Numeric for TallyMetric {
     }
 }
 
+impl Predictions {
+    /// Predictions from a classifier's logits `[rows, classes]`.
+    ///
+    /// # Errors
+    /// As [`Predictions::new`] (NaN logits give a row that is no distribution), and when
+    /// the tensor cannot be read from its device.
+    pub fn from_logits(truth: &[usize], logits: Tensor<2>) -> Result<Self> {
+        let [rows, classes] = logits.dims();
+        let values = softmax(logits, 1)
+            .try_into_vec_as()
+            .map_err(|e| Error::Device { reason: e.to_string() })?;
+        let probabilities = Array2::from_shape_fn((rows, classes), |(r, c)| {
+            let values: &Vec<f64> = &values;
+            values[r * classes + c]
+        });
+        Self::new(truth.to_vec(), probabilities)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use burn::data::dataloader::Progress;
@@ -125,11 +137,7 @@ mod tests {
         let profile = ClassProfile::from_counts([3, 1]).unwrap();
         let mut metric = TallyMetric::new(Metric::BalancedAccuracy, profile);
         let metadata = MetricMetadata {
-            progress: Progress {
-                items_processed: 1,
-                items_total: 2,
-                unit: None,
-            },
+            progress: Progress { items_processed: 1, items_total: 2, unit: None },
             iteration: None,
             lr: None,
         };

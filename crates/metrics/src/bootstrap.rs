@@ -50,11 +50,7 @@ pub struct Bootstrap {
 
 impl Default for Bootstrap {
     fn default() -> Self {
-        Self {
-            resamples: 1000,
-            level: 0.95,
-            seed: 0,
-        }
+        Self { resamples: 1000, level: 0.95, seed: 0 }
     }
 }
 
@@ -117,7 +113,8 @@ impl Bootstrap {
             .into());
         }
         let values = |rows: &[usize]| -> Vec<(f64, f64)> {
-            let (b, a) = (before.tally_of(rows.iter().copied()), after.tally_of(rows.iter().copied()));
+            let (b, a) =
+                (before.tally_of(rows.iter().copied()), after.tally_of(rows.iter().copied()));
             let value = |t: &crate::Tally, m| t.metric(m, profile).unwrap_or(f64::NAN);
             Metric::ALL.iter().map(|&m| (value(&b, m), value(&a, m))).collect()
         };
@@ -141,7 +138,8 @@ impl Bootstrap {
             .collect();
         // Stratification keeps each class's support, so a metric defined on the data is
         // defined on every resample.
-        let defined = (0..Metric::ALL.len()).filter(|&i| !point[i].0.is_nan() && !point[i].1.is_nan());
+        let defined =
+            (0..Metric::ALL.len()).filter(|&i| !point[i].0.is_nan() && !point[i].1.is_nan());
         Ok(defined
             .map(|i| {
                 let interval = |of: &dyn Fn((f64, f64)) -> f64| {
@@ -164,10 +162,6 @@ impl Bootstrap {
             let (low, high) = (position.floor() as usize, position.ceil() as usize);
             draws[low] + (position - low as f64) * (draws[high] - draws[low])
         };
-        Interval {
-            value,
-            low: at((1.0 - self.level) / 2.0),
-            high: at((1.0 + self.level) / 2.0),
-        }
+        Interval { value, low: at((1.0 - self.level) / 2.0), high: at((1.0 + self.level) / 2.0) }
     }
 }

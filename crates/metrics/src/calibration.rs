@@ -19,9 +19,7 @@ impl Default for Calibration {
 impl Calibration {
     /// An empty accumulator with `bins` bins (at least 1 is used).
     pub fn new(bins: usize) -> Self {
-        Self {
-            bins: vec![(0, 0.0, 0); bins.max(1)],
-        }
+        Self { bins: vec![(0, 0.0, 0); bins.max(1)] }
     }
 
     /// Adds a prediction made with `confidence` in `[0, 1]`.

@@ -17,10 +17,7 @@ pub struct ConfusionMatrix {
 impl ConfusionMatrix {
     /// All zero.
     pub fn new(classes: usize) -> Self {
-        Self {
-            classes,
-            counts: vec![0; classes * classes],
-        }
+        Self { classes, counts: vec![0; classes * classes] }
     }
 
     /// Counts aligned labels.

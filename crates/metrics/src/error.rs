@@ -18,6 +18,12 @@ pub enum Error {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// A tensor that cannot be read from its device.
+    #[error("cannot read a tensor from its device: {reason}")]
+    Device {
+        /// burn's reason.
+        reason: String,
+    },
     /// No decision satisfies the floor.
     #[error("no decision reaches {metric} >= {at_least}; the best found is {best}")]
     FloorUnreachable {

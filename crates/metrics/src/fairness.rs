@@ -68,10 +68,7 @@ impl GroupReport {
             rows: rows.len(),
             value: predictions.tally_of(rows).metric(metric, profile),
         };
-        Ok(Self {
-            metric,
-            groups: rows.into_iter().map(score).collect(),
-        })
+        Ok(Self { metric, groups: rows.into_iter().map(score).collect() })
     }
 
     /// Largest minus smallest value over the groups where it is defined.

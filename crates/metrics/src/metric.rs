@@ -109,10 +109,7 @@ pub struct Tally {
 impl Tally {
     /// Empty.
     pub fn new(classes: usize) -> Self {
-        Self {
-            confusion: ConfusionMatrix::new(classes),
-            calibration: Calibration::default(),
-        }
+        Self { confusion: ConfusionMatrix::new(classes), calibration: Calibration::default() }
     }
 
     /// Adds one example; `confidence` is the predicted class's probability.

@@ -21,10 +21,7 @@ impl Predictions {
     /// not a distribution (finite, non-negative, summing to 1 within 1e-3).
     pub fn new(truth: Vec<usize>, probabilities: Array2<f64>) -> Result<Self> {
         if truth.is_empty() {
-            return Err(Error::Empty {
-                what: "predictions",
-            }
-            .into());
+            return Err(Error::Empty { what: "predictions" }.into());
         }
         if truth.len() != probabilities.nrows() {
             return Err(Error::Length {
@@ -51,11 +48,7 @@ impl Predictions {
             }
         }
         let predicted = probabilities.axis_iter(Axis(0)).map(argmax).collect();
-        Ok(Self {
-            truth,
-            probabilities,
-            predicted,
-        })
+        Ok(Self { truth, probabilities, predicted })
     }
 
     /// True class ids.

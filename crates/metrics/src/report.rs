@@ -3,8 +3,8 @@ use std::fmt;
 use counterweight_core::{ClassProfile, Segment};
 use serde::Serialize;
 
-use crate::confusion::mean;
 use crate::ConfusionMatrix;
+use crate::confusion::mean;
 
 /// Precision, recall, F1 and support of one class or group of classes; `None` where
 /// undefined.

@@ -35,11 +35,7 @@ pub struct SampledDataset<D, I, E = DatasetError> {
 impl<D, I, E> SampledDataset<D, I, E> {
     /// The data set in the order of `sampler`'s epoch.
     pub fn new(inner: Arc<D>, sampler: &dyn IndexSampler, epoch: usize) -> Self {
-        Self {
-            inner,
-            rows: sampler.epoch(epoch),
-            item: PhantomData,
-        }
+        Self { inner, rows: sampler.epoch(epoch), item: PhantomData }
     }
 }
 

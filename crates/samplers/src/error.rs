@@ -59,7 +59,9 @@ pub enum Error {
         rows: usize,
     },
     /// Synthetic rows have no text or category.
-    #[error("row {row} of the plan is interpolated and cannot be applied to rows without arithmetic")]
+    #[error(
+        "row {row} of the plan is interpolated and cannot be applied to rows without arithmetic"
+    )]
     Interpolated {
         /// The row of the plan.
         row: usize,

@@ -23,7 +23,8 @@ pub(crate) fn nearest(
                     (squared, row)
                 })
                 .collect();
-            let order = |a: &(f64, usize), b: &(f64, usize)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
+            let order =
+                |a: &(f64, usize), b: &(f64, usize)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
             if distances.len() > k {
                 distances.select_nth_unstable_by(k, order);
                 distances.truncate(k);

@@ -47,9 +47,20 @@ impl Plan {
         Self { rows }
     }
 
+    /// Every row kept: the plan of no treatment.
+    pub fn identity(labels: &[usize]) -> Self {
+        let kept = |(row, &class)| PlannedRow { origin: Origin::Kept(row), class };
+        Self { rows: labels.iter().enumerate().map(kept).collect() }
+    }
+
     /// The rows in output order: kept rows first, in their old order.
     pub fn rows(&self) -> &[PlannedRow] {
         &self.rows
+    }
+
+    /// The rows, owned.
+    pub(crate) fn into_rows(self) -> Vec<PlannedRow> {
+        self.rows
     }
 
     /// Output rows.
@@ -96,10 +107,9 @@ impl Plan {
     /// range.
     pub fn pick<T: Clone>(&self, items: &[T]) -> Result<Vec<T>> {
         let pick = |(row, planned): (usize, &PlannedRow)| match planned.origin {
-            Origin::Kept(i) | Origin::Copy(i) => items.get(i).cloned().ok_or(Error::PlanRow {
-                row: i,
-                rows: items.len(),
-            }),
+            Origin::Kept(i) | Origin::Copy(i) => {
+                items.get(i).cloned().ok_or(Error::PlanRow { row: i, rows: items.len() })
+            }
             Origin::Between { .. } => Err(Error::Interpolated { row }),
         };
         self.rows.iter().enumerate().map(pick).collect()

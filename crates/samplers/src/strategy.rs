@@ -59,9 +59,7 @@ impl Strategy {
             (Self::Ratio(ratio), _) => {
                 ensure("ratio", *ratio, *ratio > 0.0 && *ratio <= 1.0, "(0, 1]")?;
                 if counts.len() != 2 {
-                    return Err(Error::RatioClasses {
-                        classes: counts.len(),
-                    });
+                    return Err(Error::RatioClasses { classes: counts.len() });
                 }
                 for n in targets.values_mut() {
                     if direction == Direction::Over && *n < largest {
@@ -74,12 +72,7 @@ impl Strategy {
             (Self::Counts(wanted), _) => {
                 for (&class, &n) in wanted {
                     if !counts.contains_key(&class) {
-                        return Err(Error::TooFew {
-                            method,
-                            class,
-                            got: 0,
-                            needed: 1,
-                        });
+                        return Err(Error::TooFew { method, class, got: 0, needed: 1 });
                     }
                     targets.insert(class, n);
                 }
@@ -92,12 +85,7 @@ impl Strategy {
                 Direction::Under => wanted > got,
             };
             if wrong {
-                return Err(Error::Target {
-                    method,
-                    class,
-                    got,
-                    wanted,
-                });
+                return Err(Error::Target { method, class, got, wanted });
             }
         }
         Ok(targets)

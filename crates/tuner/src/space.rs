@@ -42,21 +42,20 @@ pub enum Distribution {
 impl Distribution {
     pub(crate) fn check(&self, name: &str) -> Result<()> {
         let range = |low: f64, high: f64, allowed| {
-            Err(Error::Range {
-                name: name.to_owned(),
-                low,
-                high,
-                allowed,
-            })
+            Err(Error::Range { name: name.to_owned(), low, high, allowed })
         };
         match *self {
-            Self::Float { low, high, .. } if !(low.is_finite() && high.is_finite() && low <= high) => {
+            Self::Float { low, high, .. }
+                if !(low.is_finite() && high.is_finite() && low <= high) =>
+            {
                 range(low, high, "finite low <= high")
             }
             Self::Float { low, high, log: true, .. } if low <= 0.0 => {
                 range(low, high, "low > 0 on a log scale")
             }
-            Self::Float { low, high, log, step: Some(step) } if log || step.is_nan() || step <= 0.0 => {
+            Self::Float { low, high, log, step: Some(step) }
+                if log || step.is_nan() || step <= 0.0 =>
+            {
                 range(low, high, "a step > 0, and no log scale with it")
             }
             Self::Int { low, high, .. } if low > high => {
@@ -65,9 +64,9 @@ impl Distribution {
             Self::Int { low, high, log: true } if low <= 0 => {
                 range(low as f64, high as f64, "low > 0 on a log scale")
             }
-            Self::Categorical { ref choices } if choices.is_empty() => Err(Error::NoChoices {
-                name: name.to_owned(),
-            }),
+            Self::Categorical { ref choices } if choices.is_empty() => {
+                Err(Error::NoChoices { name: name.to_owned() })
+            }
             _ => Ok(()),
         }
     }
@@ -147,9 +146,7 @@ impl Distribution {
                 let unit = match step {
                     _ if *log => (v.ln() - low.ln()) / (high.ln() - low.ln()),
                     None => (v - low) / (high - low),
-                    Some(step) => {
-                        (((v - low) / step).round() + 0.5) / self.cardinality()? as f64
-                    }
+                    Some(step) => (((v - low) / step).round() + 0.5) / self.cardinality()? as f64,
                 };
                 (-1e-9..=1.0 + 1e-9).contains(&unit).then(|| unit.clamp(0.0, 1.0))
             }
@@ -293,10 +290,5 @@ impl Space {
 
 pub(crate) fn float(range: std::ops::RangeInclusive<f64>, log: bool) -> Distribution {
     let (low, high) = range.into_inner();
-    Distribution::Float {
-        low,
-        high,
-        log,
-        step: None,
-    }
+    Distribution::Float { low, high, log, step: None }
 }

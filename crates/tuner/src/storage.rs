@@ -86,10 +86,7 @@ impl Journal {
     }
 
     fn at(&self, source: std::io::Error) -> Error {
-        Error::Io {
-            path: self.path.clone(),
-            source,
-        }
+        Error::Io { path: self.path.clone(), source }
     }
 }
 

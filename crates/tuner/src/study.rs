@@ -181,12 +181,7 @@ impl Study {
         let observations: Vec<Observation<'_>> =
             scored.map(|(params, score)| Observation { params, score }).collect();
         let space = self.space.clone().or_else(|| self.shared_space());
-        let task = Task {
-            observations: &observations,
-            space: space.as_ref(),
-            number,
-            seed,
-        };
+        let task = Task { observations: &observations, space: space.as_ref(), number, seed };
         let planned = self.suggester.suggest(&task)?;
         Ok(planned.map(|planned| {
             self.running.insert(number);
@@ -220,10 +215,8 @@ impl Study {
             return Err(Error::NotRunning { number });
         }
         if !self.started {
-            self.storage.append(&Record::Study {
-                name: self.name.clone(),
-                direction: self.direction,
-            })?;
+            self.storage
+                .append(&Record::Study { name: self.name.clone(), direction: self.direction })?;
             self.started = true;
         }
         let record = trial.into_record(value, reason);

@@ -90,7 +90,11 @@ impl Trial {
     ///
     /// # Errors
     /// For an empty range.
-    pub fn suggest_float(&mut self, name: &str, range: std::ops::RangeInclusive<f64>) -> Result<f64> {
+    pub fn suggest_float(
+        &mut self,
+        name: &str,
+        range: std::ops::RangeInclusive<f64>,
+    ) -> Result<f64> {
         self.suggest_number(name, float(range, false))
     }
 
@@ -163,7 +167,5 @@ impl Trial {
 }
 
 fn redefined(name: &str) -> Error {
-    Error::Redefined {
-        name: name.to_owned(),
-    }
+    Error::Redefined { name: name.to_owned() }
 }

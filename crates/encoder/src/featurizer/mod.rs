@@ -60,9 +60,7 @@ impl Featurizer {
     }
 
     pub(crate) fn from_json(path: &Path, text: &str) -> Result<Self> {
-        serde_json::from_str(text).map_err(|e| Error::Format {
-            path: path.to_owned(),
-            reason: e.to_string(),
-        })
+        serde_json::from_str(text)
+            .map_err(|e| Error::Format { path: path.to_owned(), reason: e.to_string() })
     }
 }

@@ -34,12 +34,7 @@ impl HashedNgrams {
         let idf = |df: u32| (((1.0 + total) / (1.0 + f64::from(df))).ln() + 1.0) as f32;
         let seen = frequency.iter().enumerate().filter(|&(_, &df)| df >= min_count.max(1));
         let (kept, idf) = seen.map(|(bucket, &df)| (bucket as u32, idf(df))).unzip();
-        Self {
-            words,
-            buckets,
-            kept,
-            idf,
-        }
+        Self { words, buckets, kept, idf }
     }
 
     /// Encodes one text; without any known n-gram it is one padding id of weight 0.

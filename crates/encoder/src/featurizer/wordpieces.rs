@@ -23,9 +23,7 @@ pub struct WordPieces {
 }
 
 fn failed(error: impl std::fmt::Display) -> Error {
-    Error::Tokenizer {
-        reason: error.to_string(),
-    }
+    Error::Tokenizer { reason: error.to_string() }
 }
 
 impl WordPieces {
@@ -34,7 +32,11 @@ impl WordPieces {
     ///
     /// # Errors
     /// When the corpus gives no vocabulary.
-    pub fn train<S: AsRef<str> + Sync>(corpus: &[S], size: usize, max_length: usize) -> Result<Self> {
+    pub fn train<S: AsRef<str> + Sync>(
+        corpus: &[S],
+        size: usize,
+        max_length: usize,
+    ) -> Result<Self> {
         let special = SPECIAL.map(|t| AddedToken::from(t, true)).to_vec();
         let mut trainer = WordPieceTrainerBuilder::new()
             .vocab_size(size)
@@ -58,7 +60,9 @@ impl WordPieces {
             .train(&mut trainer, corpus.iter().map(|t| t.as_ref().to_owned()))
             .map_err(failed)?;
         let id = |token: &str| {
-            tokenizer.token_to_id(token).ok_or_else(|| failed(format!("no {token} in the vocabulary")))
+            tokenizer
+                .token_to_id(token)
+                .ok_or_else(|| failed(format!("no {token} in the vocabulary")))
         };
         let (cls, sep) = (id("[CLS]")?, id("[SEP]")?);
         let processing = BertProcessing::new(("[SEP]".into(), sep), ("[CLS]".into(), cls));
@@ -71,10 +75,7 @@ impl WordPieces {
     /// # Errors
     /// When `max_length` leaves no room for the special tokens.
     pub fn new(mut tokenizer: Tokenizer, max_length: usize) -> Result<Self> {
-        let truncation = TruncationParams {
-            max_length,
-            ..Default::default()
-        };
+        let truncation = TruncationParams { max_length, ..Default::default() };
         tokenizer.with_padding(None).with_truncation(Some(truncation)).map_err(failed)?;
         Ok(Self { tokenizer })
     }
@@ -86,10 +87,7 @@ impl WordPieces {
     pub fn encode(&self, text: &str) -> Result<Encoded> {
         let encoding = self.tokenizer.encode_fast(text, true).map_err(failed)?;
         let ids = encoding.get_ids().to_vec();
-        Ok(Encoded {
-            weights: vec![1.0; ids.len()],
-            ids,
-        })
+        Ok(Encoded { weights: vec![1.0; ids.len()], ids })
     }
 
     /// The number of pieces.

@@ -24,11 +24,7 @@ impl DeferredConfig {
     /// `first` before `epoch`, `then` from it on.
     #[must_use]
     pub fn new(first: impl Into<LossConfig>, then: impl Into<LossConfig>, epoch: usize) -> Self {
-        Self {
-            first: Box::new(first.into()),
-            then: Box::new(then.into()),
-            epoch,
-        }
+        Self { first: Box::new(first.into()), then: Box::new(then.into()), epoch }
     }
 
     /// Checks the parameters that do not depend on the data.
@@ -65,11 +61,7 @@ pub struct Deferred {
 
 impl Deferred {
     fn current(&self) -> &dyn Loss {
-        if self.epoch < self.switch {
-            self.first.as_ref()
-        } else {
-            self.then.as_ref()
-        }
+        if self.epoch < self.switch { self.first.as_ref() } else { self.then.as_ref() }
     }
 }
 

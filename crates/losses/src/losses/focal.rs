@@ -26,10 +26,7 @@ pub struct FocalConfig {
 
 impl Default for FocalConfig {
     fn default() -> Self {
-        Self {
-            gamma: 2.0,
-            alpha: ClassWeights::Uniform,
-        }
+        Self { gamma: 2.0, alpha: ClassWeights::Uniform }
     }
 }
 
@@ -70,10 +67,7 @@ impl FocalConfig {
     /// [`Error`](enum@crate::Error) naming the parameter and its range.
     pub fn init(&self, profile: &ClassProfile, device: &Device) -> Result<Focal> {
         self.check()?;
-        Ok(Focal {
-            gamma: self.gamma,
-            alpha: self.alpha.tensor(profile, device)?,
-        })
+        Ok(Focal { gamma: self.gamma, alpha: self.alpha.tensor(profile, device)? })
     }
 }
 

@@ -58,9 +58,7 @@ impl LogitAdjustedConfig {
         self.check()?;
         let total = profile.total() as f64;
         let shift = profile.counts().iter().map(|&n| self.tau * (n.max(1) as f64 / total).ln());
-        Ok(LogitAdjusted {
-            shift: constant(shift.collect(), device),
-        })
+        Ok(LogitAdjusted { shift: constant(shift.collect(), device) })
     }
 }
 

@@ -22,10 +22,7 @@ pub struct SigmoidFocalConfig {
 
 impl Default for SigmoidFocalConfig {
     fn default() -> Self {
-        Self {
-            gamma: 2.0,
-            alpha: 0.25,
-        }
+        Self { gamma: 2.0, alpha: 0.25 }
     }
 }
 
@@ -68,10 +65,7 @@ impl SigmoidFocalConfig {
     /// [`Error::OutOfRange`](crate::Error::OutOfRange).
     pub fn init(&self, _profile: &ClassProfile) -> Result<SigmoidFocal> {
         self.check()?;
-        Ok(SigmoidFocal {
-            gamma: self.gamma,
-            alpha: self.alpha,
-        })
+        Ok(SigmoidFocal { gamma: self.gamma, alpha: self.alpha })
     }
 }
 

@@ -37,9 +37,7 @@ pub struct Decision {
 impl Decision {
     /// The most probable class.
     pub fn argmax(classes: usize) -> Self {
-        Self {
-            offsets: vec![0.0; classes],
-        }
+        Self { offsets: vec![0.0; classes] }
     }
 
     /// Post-hoc logit adjustment with τ ≥ 0; a class without examples takes the prior of
@@ -51,9 +49,7 @@ impl Decision {
         ensure("tau", tau, tau >= 0.0 && tau.is_finite(), "[0, inf)")?;
         let total = profile.total() as f64;
         let offset = |&n: &u64| -tau * (n.max(1) as f64 / total).ln();
-        Ok(Self {
-            offsets: profile.counts().iter().map(offset).collect(),
-        })
+        Ok(Self { offsets: profile.counts().iter().map(offset).collect() })
     }
 
     /// A threshold per class in (0, 1].
@@ -64,9 +60,7 @@ impl Decision {
         for &t in thresholds {
             ensure("threshold", t, t > 0.0 && t <= 1.0, "(0, 1]")?;
         }
-        Ok(Self {
-            offsets: thresholds.iter().map(|t| -t.ln()).collect(),
-        })
+        Ok(Self { offsets: thresholds.iter().map(|t| -t.ln()).collect() })
     }
 
     /// The offsets in class-id order.

@@ -38,12 +38,7 @@ impl<'a> Search<'a> {
             }
             .into());
         }
-        Ok(Self {
-            dev,
-            profile,
-            maximize,
-            floor,
-        })
+        Ok(Self { dev, profile, maximize, floor })
     }
 
     pub(super) fn logit_adjustment(&self) -> Result<Decision> {
@@ -108,9 +103,9 @@ impl<'a> Search<'a> {
         };
         Ok(Worth {
             objective: value(self.maximize),
-            floor: self.floor.map_or(0.0, |f| {
-                tally.metric(f.metric, self.profile).unwrap_or(f64::NEG_INFINITY)
-            }),
+            floor: self
+                .floor
+                .map_or(0.0, |f| tally.metric(f.metric, self.profile).unwrap_or(f64::NEG_INFINITY)),
         })
     }
 }

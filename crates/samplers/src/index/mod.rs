@@ -88,12 +88,7 @@ impl ByClass {
                 Some(*sum)
             })
             .collect();
-        Ok(Self {
-            rows,
-            cumulative,
-            len: labels.len(),
-            seed,
-        })
+        Ok(Self { rows, cumulative, len: labels.len(), seed })
     }
 }
 

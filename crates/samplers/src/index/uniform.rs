@@ -20,10 +20,7 @@ impl Uniform {
         if labels.is_empty() {
             return Err(counterweight_core::Error::Empty { what: "labels" }.into());
         }
-        Ok(Self {
-            len: labels.len(),
-            seed,
-        })
+        Ok(Self { len: labels.len(), seed })
     }
 }
 

@@ -10,7 +10,7 @@ use ndarray::{Array2, ArrayView2};
 pub use random::{RandomOver, RandomUnder};
 pub use smote::Smote;
 
-use crate::{Error, Origin, Plan, PlannedRow, Result};
+use crate::{Error, Plan, Result};
 
 /// Computes which rows a balanced data set should have.
 pub trait Resampler {
@@ -25,7 +25,11 @@ pub trait Resampler {
     ///
     /// # Errors
     /// As [`plan`](Self::plan).
-    fn fit_resample(&self, x: ArrayView2<'_, f64>, y: &[usize]) -> Result<(Array2<f64>, Vec<usize>)> {
+    fn fit_resample(
+        &self,
+        x: ArrayView2<'_, f64>,
+        y: &[usize],
+    ) -> Result<(Array2<f64>, Vec<usize>)> {
         self.plan(x, y)?.apply(x)
     }
 }
@@ -55,13 +59,4 @@ fn rows_by_class(x: ArrayView2<'_, f64>, y: &[usize]) -> Result<BTreeMap<usize, 
 
 fn counts(rows: &BTreeMap<usize, Vec<usize>>) -> BTreeMap<usize, usize> {
     rows.iter().map(|(&class, rows)| (class, rows.len())).collect()
-}
-
-/// All rows kept, in their order.
-fn keep_all(y: &[usize]) -> Vec<PlannedRow> {
-    let kept = |(row, &class)| PlannedRow {
-        origin: Origin::Kept(row),
-        class,
-    };
-    y.iter().enumerate().map(kept).collect()
 }

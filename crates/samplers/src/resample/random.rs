@@ -3,7 +3,7 @@ use ndarray::ArrayView2;
 use rand::RngExt;
 use rand::seq::SliceRandom;
 
-use super::{Resampler, counts, keep_all, rows_by_class};
+use super::{Resampler, counts, rows_by_class};
 use crate::strategy::Direction;
 use crate::{Origin, Plan, PlannedRow, Result, Strategy};
 
@@ -41,7 +41,7 @@ impl Resampler for RandomOver {
         let rows = rows_by_class(x, y)?;
         let targets =
             self.strategy.targets(&counts(&rows), Direction::Over, "random over-sampling")?;
-        let mut planned = keep_all(y);
+        let mut planned = Plan::identity(y).into_rows();
         for (class, members) in &rows {
             let mut rng = rng(derive(self.seed, *class as u64));
             for _ in members.len()..targets[class] {
@@ -96,10 +96,7 @@ impl Resampler for RandomUnder {
             kept.extend(members);
         }
         kept.sort_unstable();
-        let row = |row| PlannedRow {
-            origin: Origin::Kept(row),
-            class: y[row],
-        };
+        let row = |row| PlannedRow { origin: Origin::Kept(row), class: y[row] };
         Ok(Plan::new(kept.into_iter().map(row).collect()))
     }
 }

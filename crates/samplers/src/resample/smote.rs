@@ -2,7 +2,7 @@ use counterweight_core::{derive, ensure, rng};
 use ndarray::ArrayView2;
 use rand::RngExt;
 
-use super::{Resampler, counts, keep_all, rows_by_class};
+use super::{Resampler, counts, rows_by_class};
 use crate::neighbours::nearest;
 use crate::strategy::Direction;
 use crate::{Error, Origin, Plan, PlannedRow, Result, Strategy};
@@ -23,11 +23,7 @@ pub struct Smote {
 
 impl Default for Smote {
     fn default() -> Self {
-        Self {
-            strategy: Strategy::Auto,
-            k: 5,
-            seed: 0,
-        }
+        Self { strategy: Strategy::Auto, k: 5, seed: 0 }
     }
 }
 
@@ -65,7 +61,7 @@ impl Resampler for Smote {
         ensure("k", self.k as f64, self.k >= 1, "[1, inf)")?;
         let rows = rows_by_class(x, y)?;
         let targets = self.strategy.targets(&counts(&rows), Direction::Over, "SMOTE")?;
-        let mut planned = keep_all(y);
+        let mut planned = Plan::identity(y).into_rows();
         for (&class, members) in &rows {
             let wanted = targets[&class] - members.len();
             if wanted == 0 {
@@ -85,11 +81,7 @@ impl Resampler for Smote {
                 let base = rng.random_range(0..members.len());
                 let b = neighbours[base][rng.random_range(0..self.k)];
                 PlannedRow {
-                    origin: Origin::Between {
-                        a: members[base],
-                        b,
-                        t: rng.random(),
-                    },
+                    origin: Origin::Between { a: members[base], b, t: rng.random() },
                     class,
                 }
             }));

@@ -24,9 +24,9 @@ impl Suggester for Grid {
         let mut left = task.number;
         let mut params = Params::new();
         for (name, distribution) in space.iter().collect::<Vec<_>>().into_iter().rev() {
-            let n = distribution.cardinality().ok_or_else(|| Error::NotFinite {
-                name: name.to_owned(),
-            })?;
+            let n = distribution
+                .cardinality()
+                .ok_or_else(|| Error::NotFinite { name: name.to_owned() })?;
             params.insert(name.to_owned(), distribution.nth(left % n));
             left /= n;
         }

@@ -7,11 +7,7 @@ const STARTS: usize = 8;
 const MOVES: usize = 60;
 
 /// The point of the space with the largest log expected improvement found.
-pub(super) fn maximise(
-    model: &Model,
-    snap: &dyn Fn(&mut [f64]),
-    rng: &mut impl Rng,
-) -> Vec<f64> {
+pub(super) fn maximise(model: &Model, snap: &dyn Fn(&mut [f64]), rng: &mut impl Rng) -> Vec<f64> {
     let worth = |point: &[f64]| {
         let (mean, variance) = model.posterior(point);
         log_expected_improvement(mean, variance.sqrt(), model.best_mean())

@@ -64,7 +64,8 @@ impl Suggester for GaussianProcess {
             return Ok(Some(Params::new()));
         };
         // Trials of another space (a changed range) cannot be placed in this one.
-        let placed = task.observations.iter().filter_map(|o| Some((space.encode(o.params)?, o.score)));
+        let placed =
+            task.observations.iter().filter_map(|o| Some((space.encode(o.params)?, o.score)));
         let (points, scores): (Vec<_>, Vec<_>) = placed.unzip();
         if points.len() < self.startup {
             return Ok(Some(Params::new()));

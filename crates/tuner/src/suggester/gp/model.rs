@@ -34,11 +34,7 @@ impl Model {
         rng: &mut impl Rng,
     ) -> Option<Self> {
         let y = standardise(scores);
-        let problem = Problem {
-            distances: distances(&points, &kinds),
-            y: &y,
-            dims: kinds.len(),
-        };
+        let problem = Problem { distances: distances(&points, &kinds), y: &y, dims: kinds.len() };
         let mut best: Option<(f64, Theta)> = None;
         for start in 0..RESTARTS {
             let theta = (0..kinds.len() + 2).map(|i| {
@@ -64,9 +60,8 @@ impl Model {
             best_mean: f64::NEG_INFINITY,
             points,
         };
-        model.best_mean = (0..n)
-            .map(|i| model.posterior(&model.points[i]).0)
-            .fold(f64::NEG_INFINITY, f64::max);
+        model.best_mean =
+            (0..n).map(|i| model.posterior(&model.points[i]).0).fold(f64::NEG_INFINITY, f64::max);
         Some(model)
     }
 
@@ -250,11 +245,7 @@ mod tests {
         let (points, scores) = points();
         let kinds = [Kind::Number, Kind::Category];
         let y = standardise(&scores);
-        let problem = Problem {
-            distances: distances(&points, &kinds),
-            y: &y,
-            dims: 2,
-        };
+        let problem = Problem { distances: distances(&points, &kinds), y: &y, dims: 2 };
         let theta = vec![0.7, -0.4, 0.2, -3.0];
         let (_, gradient) = problem.value(&theta).unwrap();
         for i in 0..theta.len() {
