@@ -21,7 +21,7 @@ impl Mlp {
         let layer = |from, to| LinearConfig::new(from, to).init(device);
         let model = Self { hidden: layer(x.dims()[1], 32), head: layer(32, 2) };
         let (mut model, mut optimizer) = (seeded(model, 0.2, 7), AdamWConfig::new().init());
-        for _ in 0..150 {
+        for _ in 0..60 {
             let value = loss.forward(model.forward(x.clone()), &y, Reduction::Mean);
             let gradients = GradientsParams::from_grads(value.backward(), &model);
             model = optimizer.step(0.01, model, gradients);
@@ -32,10 +32,9 @@ impl Mlp {
 
 fn main() -> Result<(), BoxError> {
     let device = Device::flex().autodiff(); // or Device::wgpu(..), Device::cuda(0)
-    let churn = concat!(env!("CARGO_MANIFEST_DIR"), "/data/churn/mlc_churn.csv.gz");
-    let [train, dev, test] = Table::read_csv(churn, "churn")?.split_scaled([0.6, 0.2, 0.2], 7)?;
+    let table = Table::read_csv("data/churn/mlc_churn.csv.gz", "churn")?;
+    let [train, dev, test] = table.split_scaled([0.6, 0.2, 0.2], 7)?;
     let profile = train.profile()?;
-    println!("{profile}");
     let (x, y) = (train.features(), train.labels());
     let judge = |model: &Mlp, part: &Table| {
         let logits = model.forward(part.tensor(&device.clone().without_autodiff()));
@@ -47,16 +46,15 @@ fn main() -> Result<(), BoxError> {
         let loss = FocalConfig::new().with_gamma(trial.suggest_float("gamma", 0.0..=4.0)?);
         let ratio = Strategy::Ratio(trial.suggest_float("ratio", 0.2..=1.0)?);
         let plan = Smote::new().with_strategy(ratio).with_seed(trial.seed()).plan(x, y)?;
-        let model = Mlp::fit(&train, &plan, &loss.init(&profile, &device)?, &device)?;
-        let score = judge(&model, &dev)?.tally().metric(Metric::BalancedAccuracy, &profile);
-        models.push(model);
-        Ok(score.unwrap_or(0.0))
+        models.push(Mlp::fit(&train, &plan, &loss.init(&profile, &device)?, &device)?);
+        let tally = judge(&models[models.len() - 1], &dev)?.tally();
+        Ok(tally.metric(Metric::BalancedAccuracy, &profile).unwrap_or(0.0))
     })?;
     let plain = CrossEntropyConfig::new().init(&profile, &device)?;
     let plain = Mlp::fit(&train, &Plan::identity(y), &plain, &device)?;
     let best = study.best().ok_or("no trial completed")?;
-    println!("best: {:?}\n", best.params);
-    let model = &models[best.number as usize];
-    println!("{}", compare(&judge(&plain, &test)?, &judge(model, &test)?, &profile)?);
+    println!("{profile}\nbest: {:?}\n", best.params);
+    let after = judge(&models[best.number as usize], &test)?;
+    println!("{}", compare(&judge(&plain, &test)?, &after, &profile)?);
     Ok(())
 }
