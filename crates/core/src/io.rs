@@ -14,6 +14,8 @@ use crate::{Error, Result};
 /// [`Error::Io`] with the path.
 ///
 /// ```
+/// use std::io::Write;
+///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let dir = tempfile::tempdir()?;
 /// let path = dir.path().join("a.txt");

@@ -176,11 +176,10 @@ const NAMES: [(&str, &str); 15] = [
     (r"^encoder\.layer\.", "layers.layers."),
     (r"\.attention\.self\.", ".mha."),
     (r"\.attention\.output\.dense\.", ".mha.output."),
-    // Burn names the norm after the attention the second.
-    (r"\.attention\.output\.LayerNorm\.", ".norm_2."),
+    (r"\.attention\.output\.LayerNorm\.", ".norm_1."),
     (r"\.intermediate\.dense\.", ".pwff.linear_inner."),
     (r"\.output\.dense\.", ".pwff.linear_outer."),
-    (r"\.output\.LayerNorm\.", ".norm_1."),
+    (r"\.output\.LayerNorm\.", ".norm_2."),
     (r"^pooler\.dense\.", "pooler."),
     (r"LayerNorm\.gamma$", "LayerNorm.weight"),
     (r"LayerNorm\.beta$", "LayerNorm.bias"),

@@ -21,7 +21,7 @@
 //!
 //! let err = FocalConfig::new().with_gamma(-1.0).init(&profile, &device).unwrap_err();
 //! assert_eq!(err.to_string(), "gamma = -1 is outside [0, inf)");
-//! # Ok::<(), counterweight_losses::Error>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! # Conventions

@@ -1,6 +1,7 @@
 //! Turning texts into ids.
 
 mod ngrams;
+mod vocabulary;
 mod wordpieces;
 
 use std::path::Path;

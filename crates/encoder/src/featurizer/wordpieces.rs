@@ -1,14 +1,36 @@
+use std::collections::BTreeMap;
+
+use ahash::AHashMap;
 use serde::{Deserialize, Serialize};
-use tokenizers::models::wordpiece::{WordPiece, WordPieceTrainerBuilder};
+use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::normalizers::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::processors::bert::BertProcessing;
 use tokenizers::{
-    AddedToken, DecoderWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper,
-    Tokenizer, TokenizerBuilder, TokenizerImpl, TruncationParams,
+    AddedToken, DecoderWrapper, Normalizer, NormalizerWrapper, OffsetReferential, OffsetType,
+    PostProcessorWrapper, PreTokenizedString, PreTokenizer, PreTokenizerWrapper, Tokenizer,
+    TokenizerBuilder, TokenizerImpl, TruncationParams,
 };
 
+use super::vocabulary;
 use crate::{Encoded, Error, Result};
+
+/// The corpus's words as the tokenizer will see them, with their frequencies.
+fn count_words<S: AsRef<str>>(
+    corpus: &[S],
+    normalizer: &BertNormalizer,
+) -> Result<BTreeMap<String, u64>> {
+    let mut words = BTreeMap::new();
+    for text in corpus {
+        let mut text = PreTokenizedString::from(text.as_ref());
+        text.normalize(|t| normalizer.normalize(t)).map_err(failed)?;
+        BertPreTokenizer.pre_tokenize(&mut text).map_err(failed)?;
+        for (word, ..) in text.get_splits(OffsetReferential::Normalized, OffsetType::Byte) {
+            *words.entry(word.to_owned()).or_default() += 1;
+        }
+    }
+    Ok(words)
+}
 
 const SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 
@@ -27,8 +49,8 @@ fn failed(error: impl std::fmt::Display) -> Error {
 }
 
 impl WordPieces {
-    /// Trains a vocabulary of at most `size` pieces on a corpus; texts are cut at
-    /// `max_length` pieces.
+    /// Learns a vocabulary of at most `size` pieces from a corpus, the same for the same
+    /// corpus; texts are cut at `max_length` pieces.
     ///
     /// # Errors
     /// When the corpus gives no vocabulary.
@@ -37,13 +59,14 @@ impl WordPieces {
         size: usize,
         max_length: usize,
     ) -> Result<Self> {
-        let special = SPECIAL.map(|t| AddedToken::from(t, true)).to_vec();
-        let mut trainer = WordPieceTrainerBuilder::new()
-            .vocab_size(size)
-            .min_frequency(2)
-            .special_tokens(special)
-            .show_progress(false)
-            .build();
+        let normalizer = BertNormalizer::default();
+        let words = count_words(corpus, &normalizer)?;
+        let vocabulary = vocabulary::learn(&words, &SPECIAL, size);
+        let model = WordPiece::builder()
+            .vocab(vocabulary.into_iter().zip(0..).collect::<AHashMap<_, _>>())
+            .unk_token("[UNK]".into())
+            .build()
+            .map_err(failed)?;
         let mut tokenizer: TokenizerImpl<
             WordPiece,
             NormalizerWrapper,
@@ -51,14 +74,12 @@ impl WordPieces {
             PostProcessorWrapper,
             DecoderWrapper,
         > = TokenizerBuilder::new()
-            .with_model(WordPiece::builder().unk_token("[UNK]".into()).build().map_err(failed)?)
-            .with_normalizer(Some(BertNormalizer::default().into()))
+            .with_model(model)
+            .with_normalizer(Some(normalizer.into()))
             .with_pre_tokenizer(Some(BertPreTokenizer.into()))
             .build()
             .map_err(failed)?;
-        tokenizer
-            .train(&mut trainer, corpus.iter().map(|t| t.as_ref().to_owned()))
-            .map_err(failed)?;
+        tokenizer.add_special_tokens(&SPECIAL.map(|t| AddedToken::from(t, true)));
         let id = |token: &str| {
             tokenizer
                 .token_to_id(token)

@@ -4,7 +4,7 @@ use super::model::Model;
 
 const CANDIDATES: usize = 1000;
 const STARTS: usize = 8;
-const MOVES: usize = 60;
+const MOVES: usize = 200;
 
 /// The point of the space with the largest log expected improvement found.
 pub(super) fn maximise(model: &Model, snap: &dyn Fn(&mut [f64]), rng: &mut impl Rng) -> Vec<f64> {

@@ -38,7 +38,7 @@ impl Model {
         let mut best: Option<(f64, Theta)> = None;
         for start in 0..RESTARTS {
             let theta = (0..kinds.len() + 2).map(|i| {
-                let centre = if i == kinds.len() + 1 { 1e-2f64.ln() } else { 0.0 };
+                let centre = if i == kinds.len() + 1 { 1e-3f64.ln() } else { 0.0 };
                 centre + if start == 0 { 0.0 } else { rng.random_range(-1.5..1.5) }
             });
             let (value, theta) = problem.climb(theta.collect());
@@ -139,7 +139,7 @@ impl Problem<'_> {
     }
 
     /// Log posterior and its gradient; priors are Gamma-like on the inverse squared length
-    /// scales and the signal, and pull the noise towards 1e-2.
+    /// scales and the signal, and pull the noise towards 1e-4.
     fn value(&self, theta: &[f64]) -> Option<(f64, Vec<f64>)> {
         let n = self.y.len();
         let llt = self.kernel(theta)?;
@@ -171,7 +171,7 @@ impl Problem<'_> {
             value -= 0.5 * (t / 2.0).powi(2);
             *g -= t / 4.0;
         }
-        let priors = [(self.dims, 0.0, 1.0), (self.dims + 1, 1e-2f64.ln(), 2.0)];
+        let priors = [(self.dims, 0.0, 1.0), (self.dims + 1, 1e-4f64.ln(), 3.0)];
         for (index, centre, spread) in priors {
             let z: f64 = (theta[index] - centre) / spread;
             value -= 0.5 * z * z;

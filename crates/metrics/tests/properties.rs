@@ -1,0 +1,156 @@
+//! Invariants of scores, decisions and intervals.
+
+use counterweight_core::ClassProfile;
+use counterweight_metrics::{
+    Bootstrap, Decision, DecisionConfig, Error, Floor, Metric, Predictions, Tally,
+};
+use ndarray::{Array2, array};
+use proptest::prelude::*;
+
+fn any_predictions() -> impl Strategy<Value = Predictions> {
+    (2..6usize, 1..60usize).prop_flat_map(|(classes, rows)| {
+        let truth = prop::collection::vec(0..classes, rows);
+        let scores = prop::collection::vec(1e-3..1.0f64, rows * classes);
+        (truth, scores).prop_map(move |(truth, scores)| {
+            let mut p = Array2::from_shape_vec((rows, classes), scores).unwrap();
+            for mut row in p.rows_mut() {
+                let sum = row.sum();
+                row.mapv_inplace(|v| v / sum);
+            }
+            Predictions::new(truth, p).unwrap()
+        })
+    })
+}
+
+fn profile_of(p: &Predictions) -> ClassProfile {
+    let mut counts = vec![1; p.probabilities().ncols()];
+    p.truth().iter().for_each(|&c| counts[c] += 1);
+    ClassProfile::from_counts(counts).unwrap()
+}
+
+proptest! {
+    #[test]
+    fn every_score_is_in_its_range(p in any_predictions()) {
+        let profile = profile_of(&p);
+        let tally = p.tally();
+        for metric in Metric::ALL {
+            let Some(value) = tally.metric(metric, &profile) else { continue };
+            let low = if matches!(metric, Metric::Mcc | Metric::HeadTailGap) { -1.0 } else { 0.0 };
+            prop_assert!((low - 1e-9..=1.0 + 1e-9).contains(&value), "{} = {}", metric, value);
+        }
+    }
+
+    #[test]
+    fn shards_merge_to_the_whole(p in any_predictions(), cut in 0..60usize) {
+        let cut = cut.min(p.len());
+        let mut whole = Tally::new(p.probabilities().ncols());
+        let mut rest = whole.clone();
+        for row in 0..p.len() {
+            let predicted = p.predicted()[row];
+            let shard = if row < cut { &mut whole } else { &mut rest };
+            shard.update(p.truth()[row], predicted, p.probabilities()[[row, predicted]]);
+        }
+        whole.merge(&rest);
+        let tally = p.tally();
+        prop_assert_eq!(whole.confusion(), tally.confusion());
+        let (a, b) = (whole.calibration().ece(), tally.calibration().ece());
+        prop_assert!((a.unwrap() - b.unwrap()).abs() < 1e-9);
+    }
+
+    #[test]
+    fn decisions_give_distributions_and_tau_zero_changes_nothing(
+        p in any_predictions(),
+        tau in 0.0..5.0f64,
+    ) {
+        let profile = profile_of(&p);
+        let adjusted = Decision::logit_adjustment(&profile, tau).unwrap().decide(&p).unwrap();
+        for row in adjusted.probabilities().rows() {
+            prop_assert!((row.sum() - 1.0).abs() < 1e-9);
+        }
+        let none = Decision::logit_adjustment(&profile, 0.0).unwrap().decide(&p).unwrap();
+        prop_assert_eq!(none.predicted(), p.predicted());
+    }
+
+    #[test]
+    fn a_searched_decision_is_no_worse_than_argmax(p in any_predictions()) {
+        let profile = profile_of(&p);
+        let value = |p: &Predictions, m| p.tally().metric(m, &profile).unwrap();
+        let accuracy = value(&p, Metric::Accuracy);
+        for config in [
+            DecisionConfig::SearchLogitAdjustment {
+                maximize: Metric::BalancedAccuracy,
+                floor: Some(Floor { metric: Metric::Accuracy, at_least: accuracy }),
+            },
+            DecisionConfig::SearchThresholds {
+                maximize: Metric::BalancedAccuracy,
+                floor: Some(Floor { metric: Metric::Accuracy, at_least: accuracy }),
+            },
+        ] {
+            let decided = config.fit(&p, &profile).unwrap().decide(&p).unwrap();
+            let balanced = |p| value(p, Metric::BalancedAccuracy);
+            prop_assert!(balanced(&decided) >= balanced(&p) - 1e-12);
+            prop_assert!(value(&decided, Metric::Accuracy) >= accuracy);
+        }
+    }
+}
+
+fn example() -> (Predictions, ClassProfile) {
+    let p = array![[0.9, 0.1], [0.7, 0.3], [0.6, 0.4], [0.55, 0.45], [0.4, 0.6], [0.95, 0.05]];
+    let truth = vec![0, 0, 0, 0, 1, 1];
+    (Predictions::new(truth, p).unwrap(), ClassProfile::from_counts([90, 10]).unwrap())
+}
+
+#[test]
+fn thresholds_move_the_boundary_where_they_say() {
+    let (p, _) = example();
+    // Predict class 1 when p1 / .44 > p0 / .56, that is p1 > .44.
+    let decided = Decision::thresholds(&[0.56, 0.44]).unwrap().decide(&p).unwrap();
+    assert_eq!(decided.predicted(), [0, 0, 0, 1, 1, 0]);
+    assert!(Decision::thresholds(&[0.5, 0.0]).is_err());
+}
+
+#[test]
+fn an_unreachable_floor_is_an_error_with_the_best_value() {
+    let (p, profile) = example();
+    let config = DecisionConfig::SearchLogitAdjustment {
+        maximize: Metric::BalancedAccuracy,
+        floor: Some(Floor { metric: Metric::Accuracy, at_least: 0.99 }),
+    };
+    match config.fit(&p, &profile) {
+        Err(Error::FloorUnreachable { best, .. }) => assert!((best - 5.0 / 6.0).abs() < 1e-12),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn bad_predictions_are_refused() {
+    let bad = |p: Array2<f64>| Predictions::new(vec![0], p).unwrap_err().to_string();
+    assert!(bad(array![[f64::NAN, 1.0]]).contains("row 0 hold NaN"));
+    assert!(bad(array![[0.5, 0.4]]).contains("do not sum to 1"));
+    assert!(bad(array![[-0.5, 1.5]]).contains("negative"));
+    let outside = Predictions::new(vec![2], array![[0.5, 0.5]]).unwrap_err();
+    assert_eq!(outside.to_string(), "class id 2 at row 0 is outside 0..2");
+}
+
+#[test]
+fn the_interval_covers_the_binomial_one_and_equals_itself_at_any_thread_count() {
+    let n = 400;
+    let truth = vec![0; n];
+    let p =
+        Array2::from_shape_fn((n, 2), |(r, c)| if (r % 5 == 0) == (c == 1) { 0.9 } else { 0.1 });
+    let before = Predictions::new(truth.clone(), p).unwrap();
+    let right = Array2::from_shape_fn((n, 2), |(_, c)| if c == 0 { 1.0 } else { 0.0 });
+    let after = Predictions::new(truth, right).unwrap();
+    let profile = ClassProfile::from_counts([4, 1]).unwrap();
+    let run = || Bootstrap::new().with_seed(3).compare(&before, &after, &profile).unwrap();
+    let lines = run();
+    let accuracy = lines.iter().find(|l| l.metric == Metric::Accuracy).unwrap();
+    // 0.8 ± 1.96 · sqrt(.8 · .2 / 400) = ± .0392
+    assert!((accuracy.before.low - 0.7608).abs() < 0.008, "{accuracy:?}");
+    assert!((accuracy.before.high - 0.8392).abs() < 0.008, "{accuracy:?}");
+    assert_eq!((accuracy.after.low, accuracy.after.high), (1.0, 1.0));
+    assert!(accuracy.difference.excludes_zero());
+    let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap().install(run);
+    assert_eq!(one, lines);
+    assert!(Bootstrap::new().with_resamples(1).compare(&before, &after, &profile).is_err());
+}
