@@ -1,0 +1,61 @@
+//! An interrupted training continues to the same result. Alone in its binary: dropout
+//! layers draw from the device's generator, which other tests would disturb.
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use counterweight::Error;
+use counterweight::prelude::*;
+
+/// Sets the flag at the n-th report.
+struct StopAt {
+    left: AtomicU64,
+    flag: Arc<AtomicBool>,
+}
+
+impl Progress for StopAt {
+    fn start(&self, _stage: &str, _total: u64) {}
+
+    fn update(&self, _done: u64, _message: &str) {
+        if self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.flag.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn finish(&self, _message: &str) {}
+}
+
+#[test]
+fn an_interrupted_run_resumes_to_the_uninterrupted_result() {
+    let splits = common::intents();
+    let device = Device::flex();
+    for kind in ["ngram", "transformer"] {
+        let recipe = common::small(kind);
+        let whole = train(&recipe, &splits, &device, &TrainOptions::new()).unwrap();
+        for stop_at in [1, 3, 4] {
+            let root = tempfile::tempdir().unwrap();
+            let dir = root.path().join("checkpoint");
+            let flag = Arc::new(AtomicBool::new(false));
+            let stop = StopAt { left: AtomicU64::new(stop_at), flag: flag.clone() };
+            let options = TrainOptions::new().with_checkpoint(&dir);
+            let cut = options.clone().with_progress(stop).with_stop_flag(flag);
+            let interrupted = train(&recipe, &splits, &device, &cut).unwrap_err();
+            assert!(matches!(interrupted, Error::Interrupted { .. }), "{interrupted}");
+            let resumed = train(&recipe, &splits, &device, &options.with_resume(true)).unwrap();
+            assert_eq!(resumed.history, whole.history, "{kind} cut at report {stop_at}");
+            let p = |m: &Model| m.probabilities(splits.test.texts()).unwrap();
+            assert_eq!(p(&resumed.model), p(&whole.model));
+        }
+    }
+
+    // A checkpoint of another recipe is refused, not silently continued.
+    let root = tempfile::tempdir().unwrap();
+    let options = TrainOptions::new().with_checkpoint(root.path().join("c")).with_resume(true);
+    let recipe = Recipe { epochs: 1, ..common::small("ngram") };
+    train(&recipe, &splits, &device, &options).unwrap();
+    let other = Recipe { epochs: 2, ..recipe };
+    let refused = train(&other, &splits, &device, &options).unwrap_err();
+    assert!(matches!(refused, Error::Checkpoint { what: "recipe", .. }), "{refused}");
+}
