@@ -188,11 +188,7 @@ impl Recipe {
         o.schedule.check()?;
         self.encoder.check()?;
         self.sampler.init(&[0], 0)?;
-        match &self.augment {
-            AugmentConfig::Mixup(mixup) => drop(mixup.init()?),
-            AugmentConfig::TokenDropout(dropout) => drop(dropout.init()?),
-            _ => {}
-        }
+        self.augment.check()?;
         self.loss.check()?;
         Ok(())
     }

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{Mixup, TokenDropout};
+use crate::{Mixup, Result, TokenDropout};
 
 /// Any augmenter, as a value: in TOML, `kind = "mixup"` and its fields.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -14,4 +14,18 @@ pub enum AugmentConfig {
     Mixup(Mixup),
     /// Token dropout.
     TokenDropout(TokenDropout),
+}
+
+impl AugmentConfig {
+    /// Checks the parameters' ranges.
+    ///
+    /// # Errors
+    /// Naming the parameter, its value and the range.
+    pub fn check(&self) -> Result<()> {
+        match self {
+            Self::None => Ok(()),
+            Self::Mixup(config) => config.init().map(|_| ()),
+            Self::TokenDropout(config) => config.init().map(|_| ()),
+        }
+    }
 }

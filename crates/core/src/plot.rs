@@ -50,13 +50,14 @@ pub fn profile(profile: &ClassProfile) -> Result<String> {
             .y_desc("examples (log)")
             .draw()?;
         for segment in Segment::ALL {
-            let bars = profile.order().into_iter().enumerate().filter_map(|(rank, class)| {
-                (profile.segment(class) == segment).then(|| {
+            let ranked = profile.order().into_iter().enumerate();
+            let bars = ranked.filter(|&(_, class)| profile.segment(class) == segment).map(
+                |(rank, class)| {
                     let x = rank as f64;
                     let height = (profile.counts()[class] as f64).max(0.8);
                     Rectangle::new([(x + 0.1, 0.8), (x + 0.9, height)], colour(segment).filled())
-                })
-            });
+                },
+            );
             chart.draw_series(bars)?.label(segment.to_string()).legend(move |(x, y)| {
                 Rectangle::new([(x, y - 5), (x + 10, y + 5)], colour(segment).filled())
             });

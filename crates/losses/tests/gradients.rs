@@ -35,8 +35,10 @@ fn any_loss() -> impl Strategy<Value = LossConfig> {
     ]
 }
 
+type Drawn = (Vec<u64>, Vec<Vec<f64>>, Vec<Vec<f64>>, bool);
+
 /// Counts (some empty), logits and targets of one shape.
-fn any_batch(scale: f64) -> impl Strategy<Value = (Vec<u64>, Vec<Vec<f64>>, Vec<Vec<f64>>, bool)> {
+fn any_batch(scale: f64) -> impl Strategy<Value = Drawn> {
     (1..5usize, 2..7usize).prop_flat_map(move |(rows, classes)| {
         let matrix = |value: BoxedStrategy<f64>| {
             prop::collection::vec(prop::collection::vec(value, classes), rows)

@@ -41,7 +41,8 @@ const SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct WordPieces {
-    tokenizer: Tokenizer,
+    // Boxed, since a tokenizer is many times larger than any other featurizer.
+    tokenizer: Box<Tokenizer>,
 }
 
 fn failed(error: impl std::fmt::Display) -> Error {
@@ -98,7 +99,7 @@ impl WordPieces {
     pub fn new(mut tokenizer: Tokenizer, max_length: usize) -> Result<Self> {
         let truncation = TruncationParams { max_length, ..Default::default() };
         tokenizer.with_padding(None).with_truncation(Some(truncation)).map_err(failed)?;
-        Ok(Self { tokenizer })
+        Ok(Self { tokenizer: Box::new(tokenizer) })
     }
 
     /// Encodes one text.
