@@ -1,6 +1,7 @@
 //! The main job: audit a badly imbalanced e-commerce data set, train a baseline and a
 //! treatment, search for a better one, adjust the decision, compare, save, load, classify.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
-use counterweight::core::plot;
+use counterweight::core::{plot, write_atomic};
 use counterweight::prelude::*;
 use counterweight::tuner::TrialRecord;
 use counterweight::{Error, Result};
@@ -22,7 +23,7 @@ struct Args {
     /// Trials of the search
     #[arg(long, default_value_t = 20)]
     trials: usize,
-    /// A tiny run of everything, for tests
+    /// A tiny run of everything on the first 3,000 reviews, for tests
     #[arg(long)]
     fast: bool,
     /// Seed of everything random
@@ -84,8 +85,10 @@ fn run(args: &Args) -> Result<()> {
         .skip_incomplete()
         .read()?
         .map_groups(|age| age_band(age).to_owned());
-    let duplicates = data.duplicates(0.8);
     let skipped = data.skipped();
+    let data =
+        if args.fast { data.select(&(0..data.len().min(3000)).collect::<Vec<_>>()) } else { data };
+    let duplicates = data.duplicates(0.8);
     println!("== audit: {} reviews", data.len());
     println!("left out: {} without text, {} without class", skipped.empty, skipped.unlabelled);
     println!("duplicates: {} exact, {} near", duplicates.exact(), duplicates.near());
@@ -103,6 +106,8 @@ fn run(args: &Args) -> Result<()> {
     }
     std::fs::create_dir_all(&args.out)
         .map_err(|source| Error::Io { path: args.out.clone(), source })?;
+
+    write_split(args, &splits)?;
 
     // 2. Baseline: the same encoder with plain cross entropy.
     let options = |name: &str| {
@@ -162,7 +167,7 @@ fn run(args: &Args) -> Result<()> {
         .with_journal(&journal)
         .with_progress();
     let base = Recipe { decision: decision.clone(), ..treatment.clone() };
-    let space = RecipeSpace::text_default();
+    let space = RecipeSpace::around(&treatment);
     let tuned = tune(&space, &base, &splits, &device, &tuning, &options("trial"))?;
     if stop.load(Ordering::Relaxed) {
         return Err(Error::Interrupted { epoch: 0 });
@@ -292,6 +297,15 @@ fn age_band(age: &str) -> &'static str {
         Ok(_) => "50 and over",
         Err(_) => "unknown",
     }
+}
+
+/// The rows of each part, for other programs to compare on.
+fn write_split(args: &Args, splits: &TextSplits) -> Result<()> {
+    let mut csv = String::from("row,part\n");
+    for (rows, part) in splits.rows.iter().zip(["train", "dev", "test"]) {
+        rows.iter().for_each(|row| csv.push_str(&format!("{row},{part}\n")));
+    }
+    Ok(write_atomic(args.out.join("split.csv"), |w| w.write_all(csv.as_bytes()))?)
 }
 
 fn write_report(

@@ -39,6 +39,7 @@
 pub use counterweight_augment as augment;
 pub use counterweight_core as core;
 pub use counterweight_encoder as encoder;
+pub use counterweight_kernels as kernels;
 pub use counterweight_losses as losses;
 pub use counterweight_metrics as metrics;
 pub use counterweight_samplers as samplers;
@@ -47,6 +48,7 @@ pub use counterweight_tuner as tuner;
 mod compare;
 mod data;
 mod error;
+#[cfg(doctest)]
 mod guide;
 mod model;
 pub mod prelude;

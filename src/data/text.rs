@@ -231,7 +231,7 @@ impl TextData {
     ) -> Result<TextSplits> {
         let split = Split::stratified(shares).with_seed(seed).with_groups(duplicates.groups());
         let parts = split.indices(&self.labels)?;
-        let take = |part: usize| self.take(&parts[part]);
+        let take = |part: usize| self.select(&parts[part]);
         let train = take(0);
         Ok(TextSplits {
             profile: train.profile(rule)?,
@@ -242,7 +242,12 @@ impl TextData {
         })
     }
 
-    fn take(&self, rows: &[usize]) -> Self {
+    /// Some rows, in the given order; the classes stay those of the whole.
+    ///
+    /// # Panics
+    /// When a row is outside the data, as slice indexing does.
+    #[must_use]
+    pub fn select(&self, rows: &[usize]) -> Self {
         let groups = rows.iter().filter_map(|&r| self.groups.get(r).cloned());
         Self {
             texts: rows.iter().map(|&r| self.texts[r].clone()).collect(),

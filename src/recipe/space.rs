@@ -41,21 +41,28 @@ impl RecipeSpace {
         Ok(Self { space })
     }
 
-    /// Loss, its γ or τ, batch sampler and learning rate for text classification.
+    /// [`around`](Self::around) the default recipe, for text classification by n-grams.
     pub fn text_default() -> Self {
+        Self::around(&Recipe::default())
+    }
+
+    /// Loss, its γ or τ, batch sampler, and learning rates from a fifth to twice the
+    /// recipe's.
+    pub fn around(recipe: &Recipe) -> Self {
         let float = |low, high, log| Distribution::Float { low, high, log, step: None };
         let names = |choices: &[&str]| Distribution::Categorical {
             choices: choices.iter().map(|&c| c.to_owned()).collect(),
         };
+        let rate = recipe.optimizer.learning_rate;
         let parameters = [
             ("loss.kind", names(&["cross_entropy", "focal", "logit_adjusted"])),
             ("loss.focal.gamma", float(0.5, 3.0, false)),
             ("loss.logit_adjusted.tau", float(0.2, 1.0, false)),
             ("sampler.kind", names(&["uniform", "square_root", "class_aware"])),
-            ("optimizer.learning_rate", float(0.1, 1.0, true)),
+            ("optimizer.learning_rate", float(0.2 * rate, 2.0 * rate, true)),
         ];
         let add = |space: Space, (name, d): (&str, Distribution)| {
-            // The ranges above are valid, so nothing is ever left out.
+            // Only a learning rate that no recipe passes its check with is left out.
             space.clone().with(name, d).unwrap_or(space)
         };
         Self { space: parameters.into_iter().fold(Space::new(), add) }

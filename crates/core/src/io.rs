@@ -33,7 +33,7 @@ where
         Some(dir) if !dir.as_os_str().is_empty() => dir,
         _ => Path::new("."),
     };
-    let temporary = tempfile::NamedTempFile::new_in(dir).map_err(at)?;
+    let temporary = create(dir).map_err(at)?;
     let mut writer = BufWriter::new(temporary.as_file());
     fill(&mut writer).map_err(at)?;
     writer.flush().map_err(at)?;
@@ -46,6 +46,18 @@ where
         let _ = dir.sync_all();
     }
     Ok(())
+}
+
+/// A temporary with the permissions any new file gets, where tempfile's default is
+/// readable by its owner alone.
+fn create(dir: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(dir)
 }
 
 #[cfg(test)]

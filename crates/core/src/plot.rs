@@ -16,13 +16,13 @@ pub fn colour(segment: Segment) -> RGBColor {
     }
 }
 
-fn draw<F>(what: &'static str, picture: F) -> Result<String>
+fn draw<F>(what: &'static str, size: (u32, u32), picture: F) -> Result<String>
 where
     F: FnOnce(&DrawingArea<SVGBackend<'_>, Shift>) -> Result<(), Box<dyn std::error::Error>>,
 {
     let mut svg = String::new();
     {
-        let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+        let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
         let result = picture(&root).and_then(|()| Ok(root.present()?));
         result.map_err(|e| Error::Plot { what, reason: e.to_string() })?;
     }
@@ -34,7 +34,7 @@ where
 /// # Errors
 /// [`Error::Plot`] when plotters fails.
 pub fn profile(profile: &ClassProfile) -> Result<String> {
-    draw("class profile", |root| {
+    draw("class profile", SIZE, |root| {
         root.fill(&WHITE)?;
         let top = profile.counts().iter().max().copied().unwrap_or(1) as f64;
         let mut chart = ChartBuilder::on(root)
@@ -67,53 +67,54 @@ pub fn profile(profile: &ClassProfile) -> Result<String> {
     })
 }
 
-/// Paired bars "before" and "after" for named values in `[0, 1]`.
+/// Paired horizontal bars "before" and "after" for named values in `[0, 1]`, the first row
+/// on top.
 ///
 /// # Errors
 /// [`Error::Plot`] when plotters fails.
 pub fn before_after(title: &str, rows: &[(String, f64, f64)]) -> Result<String> {
-    draw("before and after", |root| {
+    const ROW: u32 = 24;
+    let size = (SIZE.0, ROW * rows.len() as u32 + 90);
+    draw("before and after", size, |root| {
         root.fill(&WHITE)?;
         let mut chart = ChartBuilder::on(root)
             .caption(title, ("sans-serif", 18))
             .margin(8)
-            .x_label_area_size(90)
-            .y_label_area_size(48)
-            .build_cartesian_2d((0..rows.len()).into_segmented(), 0f64..1f64)?;
+            .x_label_area_size(36)
+            .y_label_area_size(120)
+            .build_cartesian_2d(0f64..1f64, (0..rows.len()).into_segmented())?;
         chart
             .configure_mesh()
-            .disable_x_mesh()
-            .x_labels(rows.len())
-            .x_label_formatter(&|x| match x {
-                SegmentValue::CenterOf(i) | SegmentValue::Exact(i) => {
-                    rows.get(*i).map(|r| r.0.clone()).unwrap_or_default()
+            .disable_y_mesh()
+            .y_labels(rows.len())
+            .y_label_formatter(&|y| match y {
+                SegmentValue::CenterOf(i) => {
+                    let from_top = rows.len().checked_sub(i + 1);
+                    from_top.map(|i| rows[i].0.clone()).unwrap_or_default()
                 }
-                SegmentValue::Last => String::new(),
+                _ => String::new(),
             })
-            .x_label_style(("sans-serif", 12).into_font().transform(FontTransform::Rotate90))
             .draw()?;
-        let after = RGBColor(38, 102, 168);
-        let before = RGBColor(190, 190, 190);
-        for (column, colour, name) in [(0, before, "before"), (1, after, "after")] {
-            let bars = rows.iter().enumerate().map(|(i, row)| {
-                let height = if column == 0 { row.1 } else { row.2 };
-                let mut bar = Rectangle::new(
-                    [(SegmentValue::Exact(i), 0.0), (SegmentValue::Exact(i + 1), height)],
-                    colour.filled(),
-                );
-                let half = (f64::from(SIZE.0 - 64) / rows.len().max(1) as f64 / 2.0) as u32;
-                if column == 0 {
-                    bar.set_margin(0, 0, 3, half);
-                } else {
-                    bar.set_margin(0, 0, half, 3);
-                }
+        let series = [(RGBColor(190, 190, 190), "before"), (RGBColor(38, 102, 168), "after")];
+        for (column, (colour, name)) in series.into_iter().enumerate() {
+            let bars = rows.iter().rev().enumerate().map(|(i, row)| {
+                let length = if column == 0 { row.1 } else { row.2 };
+                let ends = [(0.0, SegmentValue::Exact(i)), (length, SegmentValue::Exact(i + 1))];
+                let mut bar = Rectangle::new(ends, colour.filled());
+                let (top, bottom) = if column == 0 { (3, ROW / 2) } else { (ROW / 2, 3) };
+                bar.set_margin(top, bottom, 0, 0);
                 bar
             });
             chart.draw_series(bars)?.label(name).legend(move |(x, y)| {
                 Rectangle::new([(x, y - 5), (x + 10, y + 5)], colour.filled())
             });
         }
-        chart.configure_series_labels().border_style(BLACK).background_style(WHITE).draw()?;
+        chart
+            .configure_series_labels()
+            .position(SeriesLabelPosition::LowerRight)
+            .border_style(BLACK)
+            .background_style(WHITE)
+            .draw()?;
         Ok(())
     })
 }
@@ -123,7 +124,7 @@ pub fn before_after(title: &str, rows: &[(String, f64, f64)]) -> Result<String> 
 /// # Errors
 /// [`Error::Plot`] when plotters fails.
 pub fn line(title: &str, x: &str, y: &str, points: &[(f64, f64)]) -> Result<String> {
-    draw("line", |root| {
+    draw("line", SIZE, |root| {
         root.fill(&WHITE)?;
         let bounds = |values: &mut dyn Iterator<Item = f64>| {
             let (low, high) =
