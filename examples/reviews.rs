@@ -21,7 +21,7 @@ struct Args {
     #[arg(long)]
     epochs: Option<usize>,
     /// Trials of the search
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 14)]
     trials: usize,
     /// A tiny run of everything on the first 3,000 reviews, for tests
     #[arg(long)]
@@ -155,7 +155,7 @@ fn run(args: &Args) -> Result<()> {
         clock.elapsed()
     );
 
-    // 4. Search for a better one; a trial is a training of a few seconds.
+    // 4. Search for a better one, on about half the epochs per trial.
     let clock = Instant::now();
     let journal = args.out.join("study.jsonl");
     if !args.resume && journal.exists() {
@@ -164,11 +164,12 @@ fn run(args: &Args) -> Result<()> {
     }
     let tuning = TuneOptions::new()
         .with_trials(if args.fast { 3 } else { args.trials })
-        .with_startup(if args.fast { 2 } else { 6 })
+        .with_startup(if args.fast { 2 } else { 5 })
         .with_maximize(Metric::MacroF1)
         .with_journal(&journal)
         .with_progress();
-    let base = Recipe { decision: decision.clone(), ..treatment.clone() };
+    let epochs = treatment.epochs.div_ceil(2) + 1;
+    let base = Recipe { epochs, decision: decision.clone(), ..treatment.clone() };
     let space = RecipeSpace::around(&treatment);
     let tuned = tune(&space, &base, &splits, &device, &tuning, &options("trial"))?;
     if stop.load(Ordering::Relaxed) {
@@ -259,7 +260,7 @@ fn treatment(args: &Args) -> Result<Recipe> {
             Recipe::from_toml(&text)?
         }
         None => Recipe {
-            loss: LogitAdjustedConfig::new().with_tau(0.4).into(),
+            loss: LogitAdjustedConfig::new().with_tau(0.3).into(),
             sampler: SamplerConfig::SquareRoot,
             augment: AugmentConfig::Mixup(Mixup::new()),
             ..match args.encoder {

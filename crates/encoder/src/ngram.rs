@@ -15,7 +15,7 @@ use crate::{Encoder, HashedNgrams, Result, TextBatch};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NgramConfig {
-    /// Width of the text's vector, at least 1. Default: 32.
+    /// Width of the text's vector, at least 1. Default: 64.
     pub dim: usize,
     /// Longest n-gram in words, at least 1. Default: 2.
     pub words: usize,
@@ -28,7 +28,7 @@ pub struct NgramConfig {
 
 impl Default for NgramConfig {
     fn default() -> Self {
-        Self { dim: 32, words: 2, buckets: 1 << 21, min_count: 2 }
+        Self { dim: 64, words: 2, buckets: 1 << 21, min_count: 2 }
     }
 }
 
