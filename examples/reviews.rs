@@ -172,9 +172,6 @@ fn run(args: &Args) -> Result<()> {
     let base = Recipe { epochs, decision: decision.clone(), ..treatment.clone() };
     let space = RecipeSpace::around(&treatment);
     let tuned = tune(&space, &base, &splits, &device, &tuning, &options("trial"))?;
-    if stop.load(Ordering::Relaxed) {
-        return Err(Error::Interrupted { epoch: 0 });
-    }
     println!("== search: {} trials, {:.0?}", tuned.trials.len(), clock.elapsed());
     for trial in &tuned.trials {
         println!("  {}", line(trial));

@@ -98,11 +98,11 @@ pub enum Error {
         /// The peak learning rate.
         learning_rate: f64,
     },
-    /// Training was stopped by the stop flag; a checkpoint is left if one was asked for.
-    #[error("interrupted before the end of epoch {epoch}")]
+    /// The stop flag was set. Checkpoint and journal, if asked for, hold what is finished.
+    #[error("interrupted in {during}")]
     Interrupted {
-        /// The epoch that was not finished.
-        epoch: usize,
+        /// What was not finished.
+        during: String,
     },
     /// A checkpoint of another recipe or data set.
     #[error("{path}: the checkpoint is of another {what}; remove it or train without resuming")]

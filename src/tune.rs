@@ -88,7 +88,7 @@ pub struct Tuned {
 /// decision cannot reach the recipe's floor scores the (negative) distance to it.
 ///
 /// # Errors
-/// For a bad recipe or space, or when a trial's training fails.
+/// For a bad recipe or space, when a trial's training fails, or when the stop flag is set.
 pub fn tune(
     space: &RecipeSpace,
     base: &Recipe,
@@ -98,6 +98,7 @@ pub fn tune(
     options: &TrainOptions,
 ) -> Result<Tuned> {
     base.check()?;
+    space.space().check()?;
     let prepared = Prepared::new(&base.encoder, data)?;
     let mut study = Study::maximize(tuning.maximize.name())
         .suggester(GaussianProcess::new().with_startup(tuning.startup))
@@ -134,6 +135,9 @@ pub fn tune(
         let sign = if tuning.maximize.higher_is_better() { 1.0 } else { -1.0 };
         Ok(sign * value.unwrap_or(f64::NAN))
     })?;
+    if study.trials().count() < tuning.trials && options.stopped() {
+        return Err(Error::Interrupted { during: "the search".to_owned() });
+    }
     let best = study.best().map(|t| space.recipe(base, &t.params)).transpose()?;
     Ok(Tuned { best, trials: study.trials().cloned().collect() })
 }

@@ -192,7 +192,7 @@ impl<'a> Session<'a> {
         let mut seen = 0;
         for (i, rows) in batches.iter().enumerate() {
             if self.options.stopped() {
-                return Err(Error::Interrupted { epoch });
+                return Err(Error::Interrupted { during: format!("training, epoch {epoch}") });
             }
             let step = epoch * self.steps_per_epoch + i;
             let step_seed = derive(derive(seed, stream::STEP), step as u64);

@@ -9,7 +9,7 @@ use crate::{
 
 /// Declares [`LossConfig`]: a new loss is one line here.
 macro_rules! losses {
-    ($($(#[$doc:meta])* $variant:ident($config:ty) = $name:literal, |$c:ident, $p:ident, $d:ident| $init:expr;)*) => {
+    ($($(#[$doc:meta])* $variant:ident($config:ty) = $name:literal;)*) => {
         /// Any loss of this crate, as a value: in TOML, `kind = "focal"` and the
         /// fields of its `*Config`.
         ///
@@ -55,10 +55,7 @@ macro_rules! losses {
             /// [`Error`](enum@crate::Error) naming the parameter and its range.
             pub fn init(&self, profile: &ClassProfile, device: &Device) -> Result<Box<dyn Loss>> {
                 match self {
-                    $(Self::$variant($c) => {
-                        let ($p, $d) = (profile, device);
-                        Ok(Box::new($init?))
-                    })*
+                    $(Self::$variant(config) => Ok(Box::new(config.init(profile, device)?)),)*
                 }
             }
         }
@@ -77,17 +74,17 @@ macro_rules! losses {
 
 losses! {
     /// Cross entropy with class weights and smoothing.
-    CrossEntropy(CrossEntropyConfig) = "cross_entropy", |c, p, d| c.init(p, d);
+    CrossEntropy(CrossEntropyConfig) = "cross_entropy";
     /// α-balanced binary cross entropy.
-    AlphaBce(AlphaBceConfig) = "alpha_bce", |c, p, _d| c.init(p);
+    AlphaBce(AlphaBceConfig) = "alpha_bce";
     /// Softmax focal loss.
-    Focal(FocalConfig) = "focal", |c, p, d| c.init(p, d);
+    Focal(FocalConfig) = "focal";
     /// Sigmoid focal loss.
-    SigmoidFocal(SigmoidFocalConfig) = "sigmoid_focal", |c, p, _d| c.init(p);
+    SigmoidFocal(SigmoidFocalConfig) = "sigmoid_focal";
     /// Logit-adjusted cross entropy.
-    LogitAdjusted(LogitAdjustedConfig) = "logit_adjusted", |c, p, d| c.init(p, d);
+    LogitAdjusted(LogitAdjustedConfig) = "logit_adjusted";
     /// One loss first, another later.
-    Deferred(DeferredConfig) = "deferred", |c, p, d| c.init(p, d);
+    Deferred(DeferredConfig) = "deferred";
 }
 
 impl Default for LossConfig {

@@ -139,7 +139,7 @@ fn alpha_bce_has_the_documented_gradient() {
     let device = Device::flex().autodiff();
     let alpha = 0.7;
     let profile = ClassProfile::from_counts([3, 1]).unwrap();
-    let loss = AlphaBceConfig::new().with_alpha(alpha).init(&profile).unwrap();
+    let loss = AlphaBceConfig::new().with_alpha(alpha).init(&profile, &device).unwrap();
     let (z, y) = ([-2.0, 0.3, 4.0], [1.0, 0.0, 0.25]);
     let row = |v: &[f64; 3]| tensor(&[v.to_vec()], &device);
     let x = row(&z).require_grad();

@@ -99,10 +99,14 @@ fn logit_adjustment_is_cross_entropy_on_shifted_logits() {
 
 #[test]
 fn multi_label_losses_are_the_references() {
-    let (profile, ..) = setup();
+    let (profile, device, _) = setup();
     let rows = |f: &Fixture, d: &Device| Targets::Soft(matrix(&f.multi, d));
-    check("sigmoid_focal", &SigmoidFocalConfig::new().init(&profile).unwrap(), rows);
-    check("alpha_bce", &AlphaBceConfig::new().with_alpha(0.8).init(&profile).unwrap(), rows);
+    check("sigmoid_focal", &SigmoidFocalConfig::new().init(&profile, &device).unwrap(), rows);
+    check(
+        "alpha_bce",
+        &AlphaBceConfig::new().with_alpha(0.8).init(&profile, &device).unwrap(),
+        rows,
+    );
 }
 
 #[test]

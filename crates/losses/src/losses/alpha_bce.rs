@@ -1,5 +1,5 @@
-use burn::tensor::Tensor;
 use burn::tensor::activation::log_sigmoid;
+use burn::tensor::{Device, Tensor};
 use counterweight_core::{ClassProfile, ensure};
 use serde::{Deserialize, Serialize};
 
@@ -51,11 +51,12 @@ impl AlphaBceConfig {
         Ok(())
     }
 
-    /// Checks α. The profile is not needed but taken, so that all losses start alike.
+    /// Checks α. Profile and device are not needed but taken, so that all losses
+    /// start alike.
     ///
     /// # Errors
     /// [`Error::OutOfRange`](crate::Error::OutOfRange).
-    pub fn init(&self, _profile: &ClassProfile) -> Result<AlphaBce> {
+    pub fn init(&self, _profile: &ClassProfile, _device: &Device) -> Result<AlphaBce> {
         self.check()?;
         Ok(AlphaBce { alpha: self.alpha })
     }

@@ -1,5 +1,5 @@
-use burn::tensor::Tensor;
 use burn::tensor::activation::{log_sigmoid, sigmoid};
+use burn::tensor::{Device, Tensor};
 use counterweight_core::{ClassProfile, ensure};
 use serde::{Deserialize, Serialize};
 
@@ -58,12 +58,12 @@ impl SigmoidFocalConfig {
         Ok(())
     }
 
-    /// Checks the configuration. The profile is not needed but taken, so that all
-    /// losses start alike.
+    /// Checks the configuration. Profile and device are not needed but taken, so that all losses
+    /// start alike.
     ///
     /// # Errors
     /// [`Error::OutOfRange`](crate::Error::OutOfRange).
-    pub fn init(&self, _profile: &ClassProfile) -> Result<SigmoidFocal> {
+    pub fn init(&self, _profile: &ClassProfile, _device: &Device) -> Result<SigmoidFocal> {
         self.check()?;
         Ok(SigmoidFocal { gamma: self.gamma, alpha: self.alpha })
     }
