@@ -72,6 +72,9 @@ fn run(args: &Args) -> Result<()> {
     let start = Instant::now();
     let device = Device::flex();
     let treatment = treatment(args)?;
+    if let Some(row) = args.texts.iter().position(|t| !t.contains(char::is_alphanumeric)) {
+        return Err(Error::EmptyText { row });
+    }
     let stop = Arc::new(AtomicBool::new(false));
     let handler = stop.clone();
     // Without a handler Ctrl-C ends the process; the checkpoints still resume.
