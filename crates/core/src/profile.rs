@@ -147,11 +147,36 @@ impl SegmentRule {
 /// # Ok::<(), counterweight_core::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Stored")]
 pub struct ClassProfile {
     counts: Vec<u64>,
     names: Vec<String>,
+    #[serde(skip_serializing)]
     segments: Vec<Segment>,
     rule: SegmentRule,
+}
+
+/// A profile as read from a file: the segments follow from the rule.
+#[derive(Deserialize)]
+struct Stored {
+    counts: Vec<u64>,
+    names: Vec<String>,
+    rule: SegmentRule,
+}
+
+impl TryFrom<Stored> for ClassProfile {
+    type Error = Error;
+
+    fn try_from(stored: Stored) -> Result<Self> {
+        if stored.names.len() != stored.counts.len() {
+            return Err(Error::Length {
+                what: "names",
+                got: stored.names.len(),
+                expected: stored.counts.len(),
+            });
+        }
+        Self::build(stored.counts, stored.names)?.with_rule(stored.rule)
+    }
 }
 
 impl ClassProfile {
@@ -333,6 +358,9 @@ mod tests {
         let profile = ClassProfile::from_counts([7, 0, 2]).unwrap();
         let json = serde_json::to_string(&profile).unwrap();
         assert_eq!(serde_json::from_str::<ClassProfile>(&json).unwrap(), profile);
+        let short = json.replacen("[7,0,2]", "[7,2]", 1);
+        let error = serde_json::from_str::<ClassProfile>(&short).unwrap_err();
+        assert!(error.to_string().contains("names has 3 items, expected 2"), "{error}");
     }
 
     proptest! {

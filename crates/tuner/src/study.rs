@@ -132,6 +132,7 @@ impl Study {
                     }
                 }
                 Record::Trial(trial) => {
+                    trial.space.check()?;
                     self.trials.insert(trial.number, trial);
                 }
             }

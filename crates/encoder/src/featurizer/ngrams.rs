@@ -13,12 +13,37 @@ use crate::Encoded;
 /// are dropped. Weights are `(1 + ln tf) · (ln((1 + N) / (1 + df)) + 1)`, scaled to unit
 /// length.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Stored")]
 pub struct HashedNgrams {
     words: usize,
     buckets: u32,
     /// Kept buckets, ascending; the id of `kept[i]` is `i + 1`, 0 is padding.
     kept: Vec<u32>,
     idf: Vec<f32>,
+}
+
+/// Features as read from a file, not yet checked.
+#[derive(Deserialize)]
+struct Stored {
+    words: usize,
+    buckets: u32,
+    kept: Vec<u32>,
+    idf: Vec<f32>,
+}
+
+impl TryFrom<Stored> for HashedNgrams {
+    type Error = &'static str;
+
+    fn try_from(stored: Stored) -> Result<Self, Self::Error> {
+        let Stored { words, buckets, kept, idf } = stored;
+        if words == 0 || buckets == 0 {
+            return Err("words and buckets must be at least 1");
+        }
+        if kept.len() != idf.len() || !kept.is_sorted() {
+            return Err("kept buckets must be ascending, each with one idf");
+        }
+        Ok(Self { words, buckets, kept, idf })
+    }
 }
 
 impl HashedNgrams {
@@ -112,6 +137,15 @@ mod tests {
         assert_eq!(one.encode("not good"), one.encode("good not"));
         let two = HashedNgrams::fit(&corpus, 2, 1 << 16, 1);
         assert_ne!(two.encode("not good"), two.encode("good not"));
+    }
+
+    #[test]
+    fn a_damaged_file_is_refused() {
+        let features = HashedNgrams::fit(&["a b"], 1, 1 << 16, 1);
+        let json = serde_json::to_string(&features).unwrap();
+        assert_eq!(serde_json::from_str::<HashedNgrams>(&json).unwrap(), features);
+        let damaged = json.replace("\"buckets\":65536", "\"buckets\":0");
+        assert!(serde_json::from_str::<HashedNgrams>(&damaged).is_err());
     }
 
     #[test]
