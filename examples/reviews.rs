@@ -20,9 +20,9 @@ struct Args {
     /// Most epochs of a full training [default: 8, transformer 4]
     #[arg(long)]
     epochs: Option<usize>,
-    /// Trials of the search
-    #[arg(long, default_value_t = 14)]
-    trials: usize,
+    /// Trials of the search [default: 14, transformer 3]
+    #[arg(long)]
+    trials: Option<usize>,
     /// A tiny run of everything on the first 3,000 reviews, for tests
     #[arg(long)]
     fast: bool,
@@ -165,8 +165,13 @@ fn run(args: &Args) -> Result<()> {
         std::fs::remove_file(&journal)
             .map_err(|source| Error::Io { path: journal.clone(), source })?;
     }
+    let trials = args.trials.unwrap_or(match (args.fast, args.encoder) {
+        (false, Kind::Ngram) => 14,
+        // A trial of the transformer takes a minute or more.
+        (true, _) | (_, Kind::Transformer) => 3,
+    });
     let tuning = TuneOptions::new()
-        .with_trials(if args.fast { 3 } else { args.trials })
+        .with_trials(trials)
         .with_startup(if args.fast { 2 } else { 5 })
         .with_maximize(Metric::MacroF1)
         .with_journal(&journal)
