@@ -46,13 +46,13 @@ pub(super) struct Loaded {
 }
 
 impl Checkpoint {
-    pub(super) fn new(dir: &Path, recipe: &Recipe, labels: &[usize]) -> Result<Self> {
-        Ok(Self {
+    pub(super) fn new(dir: &Path, recipe: &Recipe, labels: &[usize]) -> Self {
+        Self {
             dir: dir.to_owned(),
             recipe: recipe.clone(),
             // Enough to notice another split or file.
             data: labels.iter().fold(labels.len() as u64, |h, &l| derive(h, l as u64)),
-        })
+        }
     }
 
     pub(super) fn save(

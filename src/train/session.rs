@@ -70,10 +70,8 @@ impl<'a> Session<'a> {
             dropout: None,
             lengths: data.train().iter().map(Encoded::len).collect(),
             steps_per_epoch: data.train().len().div_ceil(recipe.batch_size),
-            checkpoint: match &options.checkpoint {
-                Some(dir) => Some(Checkpoint::new(dir, recipe, data.train_labels())?),
-                None => None,
-            },
+            checkpoint: (options.checkpoint.as_ref())
+                .map(|dir| Checkpoint::new(dir, recipe, data.train_labels())),
             recipe,
             data,
             options,

@@ -252,6 +252,13 @@ impl ClassProfile {
         self.counts.iter().map(|&n| n as f64 / total).collect()
     }
 
+    /// The logarithm of each class's share, as logit adjustment needs it: finite, since a
+    /// class without examples takes the share of one example.
+    pub fn log_priors(&self) -> Vec<f64> {
+        let total = self.total() as f64;
+        self.counts.iter().map(|&n| (n.max(1) as f64 / total).ln()).collect()
+    }
+
     /// Largest count divided by the smallest non-zero count.
     pub fn imbalance_factor(&self) -> f64 {
         let max = self.counts.iter().max().copied().unwrap_or(0);

@@ -10,8 +10,7 @@ use crate::{Encoder, HashedNgrams, Result, TextBatch};
 ///
 /// The text's vector is `Σ_i w_i E[id_i]` with TF-IDF weights `w` of unit length. With a
 /// linear head this is a low-rank multinomial regression on TF-IDF features: the right
-/// first model where words and word pairs decide, and hundreds of times cheaper than a
-/// transformer.
+/// first model where words and word pairs decide, and far cheaper than a transformer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NgramConfig {

@@ -3,7 +3,7 @@ use rand::RngExt;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::{Metric, Predictions, Result};
+use crate::{Error, Metric, Predictions, Result};
 
 /// A value with its percentile interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -97,12 +97,7 @@ impl Bootstrap {
         ensure("resamples", self.resamples as f64, ok, "[10, inf)")?;
         ensure("level", self.level, self.level > 0.0 && self.level < 1.0, "(0, 1)")?;
         if before.truth() != after.truth() {
-            return Err(counterweight_core::Error::Length {
-                what: "second predictions (of other rows)",
-                got: after.len(),
-                expected: before.len(),
-            }
-            .into());
+            return Err(Error::DifferentRows);
         }
         if before.probabilities().ncols() != profile.classes() {
             return Err(counterweight_core::Error::Length {

@@ -24,6 +24,9 @@ pub enum Error {
         /// burn's reason.
         reason: String,
     },
+    /// Two models judged on different rows.
+    #[error("the predictions compared are of different rows; both must have the same truth")]
+    DifferentRows,
     /// No decision satisfies the floor.
     #[error("no decision reaches {metric} >= {at_least}; the best found is {best}")]
     FloorUnreachable {

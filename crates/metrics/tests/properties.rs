@@ -152,5 +152,8 @@ fn the_interval_covers_the_binomial_one_and_equals_itself_at_any_thread_count() 
     assert!(accuracy.difference.excludes_zero());
     let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap().install(run);
     assert_eq!(one, lines);
+    let other = Predictions::new(vec![1], array![[0.5, 0.5]]).unwrap();
+    let error = Bootstrap::new().compare(&before, &other, &profile).unwrap_err();
+    assert!(matches!(error, Error::DifferentRows));
     assert!(Bootstrap::new().with_resamples(1).compare(&before, &after, &profile).is_err());
 }

@@ -56,8 +56,7 @@ impl LogitAdjustedConfig {
     /// [`Error::OutOfRange`](crate::Error::OutOfRange) for a negative or infinite τ.
     pub fn init(&self, profile: &ClassProfile, device: &Device) -> Result<LogitAdjusted> {
         self.check()?;
-        let total = profile.total() as f64;
-        let shift = profile.counts().iter().map(|&n| self.tau * (n.max(1) as f64 / total).ln());
+        let shift = profile.log_priors().into_iter().map(|p| self.tau * p);
         Ok(LogitAdjusted { shift: constant(shift.collect(), device) })
     }
 }

@@ -47,9 +47,8 @@ impl Decision {
     /// For τ out of range.
     pub fn logit_adjustment(profile: &ClassProfile, tau: f64) -> Result<Self> {
         ensure("tau", tau, tau >= 0.0 && tau.is_finite(), "[0, inf)")?;
-        let total = profile.total() as f64;
-        let offset = |&n: &u64| -tau * (n.max(1) as f64 / total).ln();
-        Ok(Self { offsets: profile.counts().iter().map(offset).collect() })
+        let offsets = profile.log_priors().into_iter().map(|p| -tau * p).collect();
+        Ok(Self { offsets })
     }
 
     /// A threshold per class in (0, 1].
