@@ -1,6 +1,34 @@
-//! Tensor operations that the losses and encoders share, written once so that they
-//! can be fused in one place.
+//! Row operations that every loss is made of, fused on the CPU.
+//!
+//! Two families: softmax over a row ([`log_prob`], [`soft_cross_entropy`],
+//! [`log_softmax`]) and sigmoids summed over a row ([`binary_focal`]). Each has a
+//! hand-written gradient that recomputes the row instead of keeping it, on every device,
+//! and on burn's `Flex` backend one vectorised pass in parallel over rows; other
+//! backends run the same formula in tensor operations.
+//!
+//! Logits in half precision are computed, and the losses returned, in f32.
+//!
+//! ```
+//! use burn::tensor::{Device, Int, Tensor};
+//! use counterweight_kernels::log_prob;
+//!
+//! let device = Device::flex().autodiff();
+//! let logits = Tensor::<2>::from_floats([[0.0, 0.0], [1e4, -1e4]], &device).require_grad();
+//! let ids = Tensor::<1, Int>::from_ints([1, 0], &device);
+//! let none = Tensor::zeros([1, 2], &device);
+//! let value = log_prob(logits.clone(), ids, none.clone(), none, 1.0);
+//! let gradient = logits.grad(&value.clone().sum().backward()).unwrap();
+//! assert_eq!(gradient.into_data().try_to_vec::<f32>().unwrap(), [-0.5, 0.5, 0.0, 0.0]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
-mod cross_entropy;
+mod autodiff;
+mod binary;
+#[cfg(feature = "flex")]
+mod flex;
+mod ops;
+mod real;
+mod softmax;
 
-pub use cross_entropy::soft_cross_entropy;
+pub use binary::{BinaryFocal, binary_focal};
+pub use softmax::{log_prob, log_softmax, soft_cross_entropy, widen};

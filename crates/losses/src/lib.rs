@@ -34,16 +34,26 @@
 
 mod config;
 mod error;
-pub mod gradcheck;
+mod family;
+mod head;
 mod loss;
 mod losses;
+mod macros;
+mod propensity;
+mod regression;
+mod targets;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod weights;
 
-pub use config::{LossConfig, LossKind};
+pub use config::{Input, LossConfig, LossKind};
 pub use error::{Error, Result};
-pub use loss::{Loss, Reduction, Targets};
+pub use head::CosineHead;
+pub use loss::{BatchInfo, Loss, Reduction};
 pub use losses::{
-    AlphaBce, AlphaBceConfig, CrossEntropy, CrossEntropyConfig, Deferred, DeferredConfig, Focal,
-    FocalConfig, LogitAdjusted, LogitAdjustedConfig, SigmoidFocal, SigmoidFocalConfig,
+    Alpha, AlphaBce, AlphaBceConfig, Annealed, AnnealedConfig, ArcFace, ArcFaceConfig, Asymmetric, AsymmetricConfig, AsymmetricSingle, AsymmetricSingleConfig, AucMargin, AucMarginConfig, BalancedContrastive, BalancedContrastiveConfig, BalancedMse, BalancedMseConfig, Bce, BceConfig, Bpr, BprConfig, ClassWeighted, ClassWeightedConfig, CosFace, CosFaceConfig, CrossEntropy, CrossEntropyConfig, Deferred, DeferredConfig, Dice, DiceConfig, Distillation, DistillationConfig, DistributionBalanced, DistributionBalancedConfig, Equalization, EqualizationConfig, EqualizationV2, EqualizationV2Config, Focal, FocalConfig, FocalR, FocalRConfig, GeneralizedCrossEntropy, GeneralizedCrossEntropyConfig, GhmC, GhmCConfig, IgnoreIndex, IgnoreIndexConfig, InBatchSoftmax, InBatchSoftmaxConfig, InfluenceBalanced, InfluenceBalancedConfig, InversePropensity, InversePropensityConfig, LabelAwareSmoothing, LabelAwareSmoothingConfig, Ldam, LdamConfig, Listwise, ListwiseConfig, LogitAdjusted, LogitAdjustedConfig, LovaszHinge, LovaszHingeConfig, Overlap, PaCo, PaCoConfig, PairCost, PairwiseAuc, PairwiseAucConfig, PartialAuc, PartialAucConfig, Poly1, Poly1Config, RegressionError, SampleWeighted, SampleWeightedConfig, SampledSoftmax, SampledSoftmaxConfig, Seesaw, SeesawConfig, SigmoidFocal, SigmoidFocalConfig, SingleClass, Smoothed, SmoothedConfig, SmoothingShape, Soap, SoapConfig, SupCon, SupConConfig, SymmetricCrossEntropy, SymmetricCrossEntropyConfig, Tversky, TverskyConfig, Unseen, VectorScaling, VectorScalingConfig,
 };
-pub use weights::ClassWeights;
+pub use propensity::inverse_propensities;
+pub use regression::{LabelDistributionSmoothing, label_distribution_smoothing};
+pub use targets::Targets;
+pub use weights::{ClassWeights, PosWeight};

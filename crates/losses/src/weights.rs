@@ -1,7 +1,8 @@
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use counterweight_core::{ClassProfile, ensure};
 use serde::{Deserialize, Serialize};
 
+use crate::loss::constant;
 use crate::{Error, Result};
 
 /// Weights per class, computed from the class counts n_c.
@@ -115,14 +116,65 @@ impl ClassWeights {
         if *self == Self::Uniform {
             return Ok(None);
         }
-        Ok(Some(constant(self.values(profile)?, device)))
+        Ok(Some(constant(&self.values(profile)?, device)))
     }
 }
 
-/// A per-class constant on a device, outside the autodiff graph.
-pub(crate) fn constant(values: Vec<f64>, device: &Device) -> Tensor<1> {
-    let values: Vec<f32> = values.into_iter().map(|v| v as f32).collect();
-    Tensor::from_data(TensorData::from(values.as_slice()), device)
+/// The weight of positives in binary cross entropy, per column.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PosWeight {
+    /// 1.
+    #[default]
+    One,
+    /// One weight for all columns, finite and ≥ 0.
+    Value(f64),
+    /// Negatives over positives, `(N − n_c) / n_c` from the profile's counts; 0 for a
+    /// column without positives.
+    Balanced,
+    /// As given, one per column, each finite and ≥ 0.
+    Explicit(Vec<f64>),
+}
+
+impl PosWeight {
+    /// Checks the weights.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] naming the weight and its range.
+    pub fn check(&self) -> Result<()> {
+        let one = |w: f64| ensure("pos_weight", w, w >= 0.0 && w.is_finite(), "[0, inf)");
+        match self {
+            Self::One | Self::Balanced => {}
+            Self::Value(w) => one(*w)?,
+            Self::Explicit(weights) => weights.iter().try_for_each(|&w| one(w))?,
+        }
+        Ok(())
+    }
+
+    /// The weights on a device: one, or one per column.
+    pub(crate) fn tensor(&self, profile: &ClassProfile, device: &Device) -> Result<Tensor<1>> {
+        self.check()?;
+        let values = match self {
+            Self::One => vec![1.0],
+            Self::Value(w) => vec![*w],
+            Self::Balanced => {
+                let total = profile.total() as f64;
+                let ratio = |n: f64| if n == 0.0 { 0.0 } else { (total - n) / n };
+                profile.counts().iter().map(|&n| ratio(n as f64)).collect()
+            }
+            Self::Explicit(weights) => {
+                if weights.len() != profile.classes() {
+                    return Err(Error::ClassCount {
+                        name: "pos_weight",
+                        got: weights.len(),
+                        classes: profile.classes(),
+                    });
+                }
+                weights.clone()
+            }
+        };
+        Ok(constant(&values, device))
+    }
 }
 
 #[cfg(test)]

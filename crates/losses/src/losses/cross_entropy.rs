@@ -1,57 +1,27 @@
 use burn::tensor::{Device, Tensor};
-use counterweight_core::{ClassProfile, ensure};
-use counterweight_kernels::soft_cross_entropy;
-use serde::{Deserialize, Serialize};
+use counterweight_core::ClassProfile;
 
-use crate::loss::row;
+use crate::family::Softmax;
+use crate::loss::class_weights;
+use crate::macros::loss_config;
 use crate::{ClassWeights, Loss, Result, Targets};
 
-/// Cross entropy with class weights and label smoothing.
-///
-/// `loss = −Σ_c w_c t̃_c log softmax(z)_c` with `t̃ = (1 − ε) t + ε / C`
-/// (Szegedy et al. 2016). PyTorch's `CrossEntropyLoss` agrees value for value; its
-/// `mean` is [`Reduction::WeightedMean`](crate::Reduction::WeightedMean) for class
-/// ids without smoothing. Weights may be zero.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct CrossEntropyConfig {
-    /// Weights per class. Default: uniform.
-    pub weights: ClassWeights,
-    /// ε in `[0, 1)`. Default: 0.
-    pub smoothing: f64,
+loss_config! {
+    /// Cross entropy with class weights and label smoothing.
+    ///
+    /// `loss = −Σ_c w_c t̃_c log softmax(z)_c` with `t̃ = (1 − ε) t + ε / C`
+    /// (Szegedy et al., CVPR 2016). PyTorch's `CrossEntropyLoss` agrees value for value; its
+    /// `mean` is [`Reduction::WeightedMean`](crate::Reduction::WeightedMean) for class
+    /// ids without smoothing. Weights may be zero.
+    CrossEntropyConfig {
+        /// Weights per class. Default: uniform.
+        weights / with_weights: ClassWeights = ClassWeights::Uniform, weights;
+        /// ε in `[0, 1)`. Default: 0.
+        smoothing / with_smoothing: f64 = 0.0, below_one;
+    }
 }
 
 impl CrossEntropyConfig {
-    /// Plain cross entropy.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets the class weights.
-    #[must_use]
-    pub fn with_weights(mut self, weights: ClassWeights) -> Self {
-        self.weights = weights;
-        self
-    }
-
-    /// Sets the label smoothing ε.
-    #[must_use]
-    pub fn with_smoothing(mut self, smoothing: f64) -> Self {
-        self.smoothing = smoothing;
-        self
-    }
-
-    /// Checks the parameters that do not depend on the data.
-    ///
-    /// # Errors
-    /// [`Error::OutOfRange`](crate::Error::OutOfRange) naming the parameter and its range.
-    pub fn check(&self) -> Result<()> {
-        let ok = (0.0..1.0).contains(&self.smoothing);
-        ensure("smoothing", self.smoothing, ok, "[0, 1)")?;
-        self.weights.check()
-    }
-
     /// Checks the configuration and computes the weights.
     ///
     /// # Errors
@@ -73,19 +43,17 @@ pub struct CrossEntropy {
 }
 
 impl Loss for CrossEntropy {
-    fn per_example(&self, logits: Tensor<2>, targets: &Targets) -> Tensor<1> {
-        let classes = logits.dims()[1] as f64;
-        let mut dense = targets.dense(&logits);
-        if self.smoothing > 0.0 {
-            dense = dense * (1.0 - self.smoothing) + self.smoothing / classes;
+    fn compute(&self, logits: Tensor<2>, targets: &Targets) -> Tensor<1> {
+        let softmax = Softmax::default();
+        if self.smoothing == 0.0 {
+            return softmax.cross_entropy(logits, targets, self.weights.as_ref());
         }
-        if let Some(weights) = &self.weights {
-            dense = dense * row(weights, &logits);
-        }
-        soft_cross_entropy(logits, dense)
+        let even = self.smoothing / logits.dims()[1] as f64;
+        let smooth = targets.dense(&logits) * (1.0 - self.smoothing) + even;
+        softmax.cross_entropy(logits, &Targets::Soft(smooth), self.weights.as_ref())
     }
 
-    fn class_weights(&self) -> Option<&Tensor<1>> {
-        self.weights.as_ref()
+    fn weights(&self, logits: &Tensor<2>, targets: &Targets) -> Option<Tensor<1>> {
+        class_weights(self.weights.as_ref(), logits, targets)
     }
 }

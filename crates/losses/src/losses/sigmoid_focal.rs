@@ -1,71 +1,85 @@
-use burn::tensor::activation::{log_sigmoid, sigmoid};
 use burn::tensor::{Device, Tensor};
-use counterweight_core::{ClassProfile, ensure};
-use serde::{Deserialize, Serialize};
+use counterweight_core::ClassProfile;
+use counterweight_kernels::BinaryFocal;
 
+use crate::family::sigmoid;
+use crate::loss::filled;
+use crate::macros::loss_config;
 use crate::{Loss, Result, Targets};
 
-/// Sigmoid focal loss for multi-label or one-vs-all training (Lin et al., ICCV 2017).
-///
-/// With `p = σ(z)`, summed over the classes of an example:
-/// `loss = −Σ_c [α t (1 − p)^γ log p + (1 − α)(1 − t) p^γ log(1 − p)]`.
-/// For targets of 0 and 1 this is torchvision's `sigmoid_focal_loss` summed over
-/// classes; its `mean` also divides by the number of classes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SigmoidFocalConfig {
-    /// γ ≥ 0. Default: 2.
-    pub gamma: f64,
-    /// α in `[0, 1]`, the weight of positives. Default: 0.25, as in the paper.
-    pub alpha: f64,
+loss_config! {
+    /// Sigmoid focal loss for binary, multi-label or one-vs-all training (Lin et al.,
+    /// ICCV 2017).
+    ///
+    /// With `p = σ(z)`, summed over the columns of an example:
+    /// `loss = −Σ_c [α t (1 − p)^γ log p + (1 − α)(1 − t) p^γ log(1 − p)]`. For targets of 0
+    /// and 1 this is torchvision's `sigmoid_focal_loss` summed over columns; its `mean` also
+    /// divides by their number. A soft target is a mixture of both terms, where torchvision
+    /// mixes the probabilities inside the power. α is the weight of positives; no α gives
+    /// both weight 1 (torchvision: α < 0).
+    SigmoidFocalConfig {
+        /// γ ≥ 0. Default: 2.
+        gamma / with_gamma: f64 = 2.0, non_negative;
+        /// α in `[0, 1]`, or none. Default: 0.25, as in the paper. In TOML, leave it out for
+        /// the default and write `alpha = "none"` for none.
+        alpha / with_optional_alpha: Alpha = Alpha(Some(0.25)), alpha;
+    }
 }
 
-impl Default for SigmoidFocalConfig {
-    fn default() -> Self {
-        Self { gamma: 2.0, alpha: 0.25 }
+/// The α of [`SigmoidFocalConfig`]: a weight of positives in `[0, 1]`, or none.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(from = "AlphaForm", into = "AlphaForm")]
+pub struct Alpha(pub Option<f64>);
+
+/// TOML has no null, so that none is a word.
+#[derive(Clone, serde::Serialize, serde::Deserialize)]
+#[serde(untagged)]
+enum AlphaForm {
+    Value(f64),
+    None(NoAlpha),
+}
+
+#[derive(Clone, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum NoAlpha {
+    None,
+}
+
+impl From<AlphaForm> for Alpha {
+    fn from(form: AlphaForm) -> Self {
+        match form {
+            AlphaForm::Value(alpha) => Self(Some(alpha)),
+            AlphaForm::None(NoAlpha::None) => Self(None),
+        }
+    }
+}
+
+impl From<Alpha> for AlphaForm {
+    fn from(alpha: Alpha) -> Self {
+        alpha.0.map_or(Self::None(NoAlpha::None), Self::Value)
     }
 }
 
 impl SigmoidFocalConfig {
-    /// γ = 2, α = .25.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets γ.
-    #[must_use]
-    pub fn with_gamma(mut self, gamma: f64) -> Self {
-        self.gamma = gamma;
-        self
-    }
-
     /// Sets α.
     #[must_use]
-    pub fn with_alpha(mut self, alpha: f64) -> Self {
-        self.alpha = alpha;
-        self
+    pub fn with_alpha(self, alpha: f64) -> Self {
+        self.with_optional_alpha(Alpha(Some(alpha)))
     }
 
-    /// Checks the parameters that do not depend on the data.
-    ///
-    /// # Errors
-    /// [`Error::OutOfRange`](crate::Error::OutOfRange) naming the parameter and its range.
-    pub fn check(&self) -> Result<()> {
-        let ok = self.gamma >= 0.0 && self.gamma.is_finite();
-        ensure("gamma", self.gamma, ok, "[0, inf)")?;
-        ensure("alpha", self.alpha, (0.0..=1.0).contains(&self.alpha), "[0, 1]")?;
-        Ok(())
+    /// Switches α off.
+    #[must_use]
+    pub fn without_alpha(self) -> Self {
+        self.with_optional_alpha(Alpha(None))
     }
 
-    /// Checks the configuration. Profile and device are not needed but taken, so that all losses
-    /// start alike.
+    /// Checks γ and α.
     ///
     /// # Errors
     /// [`Error::OutOfRange`](crate::Error::OutOfRange).
     pub fn init(&self, _profile: &ClassProfile, _device: &Device) -> Result<SigmoidFocal> {
         self.check()?;
-        Ok(SigmoidFocal { gamma: self.gamma, alpha: self.alpha })
+        Ok(SigmoidFocal { gamma: self.gamma, alpha: self.alpha.0 })
     }
 }
 
@@ -73,28 +87,15 @@ impl SigmoidFocalConfig {
 #[derive(Debug, Clone)]
 pub struct SigmoidFocal {
     gamma: f64,
-    alpha: f64,
-}
-
-impl SigmoidFocal {
-    /// `−weight · σ(−z)^γ · log σ(z)`.
-    fn side(&self, logits: Tensor<2>, weight: f64) -> Tensor<2> {
-        let surprise = log_sigmoid(logits.clone()).neg() * weight;
-        if self.gamma == 0.0 {
-            return surprise;
-        }
-        // An exact zero has an infinite derivative for γ < 1.
-        let miss = sigmoid(logits.neg()).clamp_min(f64::from(f32::MIN_POSITIVE));
-        surprise * miss.powf_scalar(self.gamma)
-    }
+    alpha: Option<f64>,
 }
 
 impl Loss for SigmoidFocal {
-    fn per_example(&self, logits: Tensor<2>, targets: &Targets) -> Tensor<1> {
-        let t = targets.dense(&logits);
-        let positive = self.side(logits.clone(), self.alpha);
-        let negative = self.side(logits.neg(), 1.0 - self.alpha);
-        let values = t.clone() * positive + (t.neg() + 1.0) * negative;
-        values.sum_dim(1).squeeze_dim(1)
+    fn compute(&self, logits: Tensor<2>, targets: &Targets) -> Tensor<1> {
+        let (p, n) = self.alpha.map_or((1.0, 1.0), |alpha| (alpha, 1.0 - alpha));
+        let (positive, negative) = (filled(p, &logits), filled(n, &logits));
+        let terms =
+            BinaryFocal { gamma_positive: self.gamma, gamma_negative: self.gamma, margin: 0.0 };
+        sigmoid(logits, targets, positive, negative, terms)
     }
 }

@@ -33,18 +33,18 @@ pub struct GradientReport {
 /// ```
 /// use burn::tensor::{Device, Tensor};
 /// use counterweight_core::ClassProfile;
-/// use counterweight_losses::{FocalConfig, Targets, gradcheck::gradient_check};
+/// use counterweight_losses::{FocalConfig, Targets, testing::check_gradient};
 ///
 /// let device = Device::flex();
 /// let profile = ClassProfile::from_counts([8, 2])?;
 /// let loss = FocalConfig::new().init(&profile, &device)?;
-/// let report = gradient_check(&loss, &[vec![0.3, -1.2]], &device, |d| {
+/// let report = check_gradient(&loss, &[vec![0.3, -1.2]], &device, |d| {
 ///     Targets::Ids(Tensor::from_ints([1], d))
 /// });
 /// assert!(report.worst < 1e-7, "{report:?}");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn gradient_check(
+pub fn check_gradient(
     loss: &dyn Loss,
     logits: &[Vec<f64>],
     device: &Device,

@@ -1,0 +1,155 @@
+//! Hand-written derivatives, for every backend.
+
+use burn::backend::Autodiff;
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
+use burn::backend::tensor::{FloatTensor, IntTensor};
+use std::marker::PhantomData;
+
+use crate::BinaryFocal;
+use crate::ops::RowOps;
+
+/// An operation whose only tracked input is the logits: what it keeps, and its gradient.
+trait Row<B: RowOps>: Send + Sync + std::fmt::Debug + 'static {
+    type Kept: Clone + Send + Sync + std::fmt::Debug + 'static;
+    fn gradient(kept: Self::Kept, grad: FloatTensor<B>) -> FloatTensor<B>;
+}
+
+#[derive(Debug)]
+struct Node<B, R>(PhantomData<(B, R)>);
+
+impl<B: RowOps, R: Row<B>> Backward<B, 1> for Node<B, R> {
+    type State = R::Kept;
+
+    fn backward(self, ops: Ops<R::Kept, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        unary::<B, _>(ops.parents, ops.node, grads, |grad| R::gradient(ops.state, grad));
+    }
+}
+
+/// Runs `forward` on the primitive logits and records `R` when they are tracked.
+fn record<B: RowOps, C: CheckpointStrategy, R: Row<B>>(
+    logits: FloatTensor<Autodiff<B, C>>,
+    forward: impl FnOnce(FloatTensor<B>) -> (FloatTensor<B>, R::Kept),
+) -> FloatTensor<Autodiff<B, C>> {
+    let node = Node::<B, R>(PhantomData);
+    match node.prepare::<C>([logits.node()]).compute_bound().stateful() {
+        OpsKind::Tracked(prep) => {
+            let (value, kept) = forward(logits.into_primitive());
+            prep.finish(kept, value)
+        }
+        OpsKind::UnTracked(prep) => prep.finish(forward(logits.into_primitive()).0),
+    }
+}
+
+#[derive(Debug)]
+struct LogProb;
+
+impl<B: RowOps> Row<B> for LogProb {
+    type Kept = (
+        FloatTensor<B>,
+        IntTensor<B>,
+        FloatTensor<B>,
+        FloatTensor<B>,
+        f64,
+        FloatTensor<B>,
+    );
+
+    fn gradient(kept: Self::Kept, grad: FloatTensor<B>) -> FloatTensor<B> {
+        let (logits, ids, shift, margin, scale, lse) = kept;
+        B::log_prob_backward(logits, ids, shift, margin, scale, lse, grad)
+    }
+}
+
+#[derive(Debug)]
+struct CrossEntropy;
+
+impl<B: RowOps> Row<B> for CrossEntropy {
+    type Kept = (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, f64, FloatTensor<B>);
+
+    fn gradient(kept: Self::Kept, grad: FloatTensor<B>) -> FloatTensor<B> {
+        let (logits, targets, shift, scale, lse) = kept;
+        B::cross_entropy_backward(logits, targets, shift, scale, lse, grad)
+    }
+}
+
+#[derive(Debug)]
+struct LogSoftmax;
+
+impl<B: RowOps> Row<B> for LogSoftmax {
+    type Kept = (FloatTensor<B>, f64);
+
+    fn gradient((output, scale): Self::Kept, grad: FloatTensor<B>) -> FloatTensor<B> {
+        B::log_softmax_rows_backward(output, scale, grad)
+    }
+}
+
+#[derive(Debug)]
+struct Binary;
+
+impl<B: RowOps> Row<B> for Binary {
+    type Kept = (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, BinaryFocal);
+
+    fn gradient(kept: Self::Kept, grad: FloatTensor<B>) -> FloatTensor<B> {
+        let (logits, targets, positive, negative, terms) = kept;
+        B::binary_focal_backward(logits, targets, positive, negative, terms, grad)
+    }
+}
+
+impl<B: RowOps, C: CheckpointStrategy> RowOps for Autodiff<B, C> {
+    fn log_prob(
+        logits: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+        shift: FloatTensor<Self>,
+        margin: FloatTensor<Self>,
+        scale: f64,
+    ) -> FloatTensor<Self> {
+        let (shift, margin) = (shift.into_primitive(), margin.into_primitive());
+        record::<B, C, LogProb>(logits, |z| {
+            let (value, lse) =
+                B::log_prob_lse(z.clone(), ids.clone(), shift.clone(), margin.clone(), scale);
+            (value, (z, ids, shift, margin, scale, lse))
+        })
+    }
+
+    fn cross_entropy(
+        logits: FloatTensor<Self>,
+        targets: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        scale: f64,
+    ) -> FloatTensor<Self> {
+        let (targets, shift) = (targets.into_primitive(), shift.into_primitive());
+        record::<B, C, CrossEntropy>(logits, |z| {
+            let (value, lse) =
+                B::cross_entropy_lse(z.clone(), targets.clone(), shift.clone(), scale);
+            (value, (z, targets, shift, scale, lse))
+        })
+    }
+
+    fn log_softmax_rows(
+        logits: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        scale: f64,
+    ) -> FloatTensor<Self> {
+        let shift = shift.into_primitive();
+        record::<B, C, LogSoftmax>(logits, |z| {
+            let output = B::log_softmax_rows(z, shift, scale);
+            (output.clone(), (output, scale))
+        })
+    }
+
+    fn binary_focal(
+        logits: FloatTensor<Self>,
+        targets: FloatTensor<Self>,
+        positive: FloatTensor<Self>,
+        negative: FloatTensor<Self>,
+        terms: BinaryFocal,
+    ) -> FloatTensor<Self> {
+        let (t, p, n) = (targets.into_primitive(), positive.into_primitive(), negative.into_primitive());
+        record::<B, C, Binary>(logits, |z| {
+            let value = B::binary_focal(z.clone(), t.clone(), p.clone(), n.clone(), terms);
+            (value, (z, t, p, n, terms))
+        })
+    }
+}
