@@ -8,8 +8,9 @@ pub use crate::core::{
 };
 pub use crate::encoder::{BertConfig, Encoder, EncoderConfig, NgramConfig, seeded};
 pub use crate::losses::{
-    AlphaBceConfig, ClassWeights, CrossEntropyConfig, DeferredConfig, FocalConfig,
-    LogitAdjustedConfig, Loss, LossConfig, Reduction, SigmoidFocalConfig, Targets,
+    AlphaBceConfig, AsymmetricConfig, BceConfig, ClassWeights, CosineHead, CrossEntropyConfig,
+    DeferredConfig, FocalConfig, LdamConfig, LogitAdjustedConfig, Loss, LossConfig, LossKind,
+    Reduction, SigmoidFocalConfig, SupConConfig, Targets,
 };
 pub use crate::metrics::{
     Bootstrap, ClassificationReport, ConfusionMatrix, Decision, DecisionConfig, Floor, GroupReport,

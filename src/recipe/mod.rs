@@ -5,7 +5,7 @@ mod space;
 use counterweight_augment::AugmentConfig;
 use counterweight_core::ensure;
 use counterweight_encoder::{BertConfig, EncoderConfig, Schedule};
-use counterweight_losses::{LossConfig, Reduction};
+use counterweight_losses::{Input, LossConfig, Reduction};
 use counterweight_metrics::{DecisionConfig, Metric};
 use counterweight_samplers::SamplerConfig;
 use serde::{Deserialize, Serialize};
@@ -190,6 +190,16 @@ impl Recipe {
         self.sampler.init(&[0], 0)?;
         self.augment.check()?;
         self.loss.check()?;
+        // A classifier's outputs are logits; of the other losses, none would fit them.
+        if !matches!(self.loss.input(), Input::Logits | Input::Binary) {
+            return Err(Error::Recipe {
+                reason: format!("the loss {} is not one of a classifier's logits", self.loss.kind()),
+            });
+        }
+        if self.reduction == Reduction::None {
+            let reason = "training needs a reduction to one number, not none".to_owned();
+            return Err(Error::Recipe { reason });
+        }
         Ok(())
     }
 }

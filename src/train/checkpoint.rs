@@ -30,6 +30,8 @@ struct Saved {
     recipe: Recipe,
     data: u64,
     state: State,
+    /// What the loss keeps between batches.
+    loss: Vec<f64>,
 }
 
 /// A checkpoint directory of one recipe on one data set.
@@ -43,6 +45,7 @@ pub(super) struct Checkpoint {
 pub(super) struct Loaded {
     dir: PathBuf,
     state: State,
+    loss: Vec<f64>,
 }
 
 impl Checkpoint {
@@ -61,6 +64,7 @@ impl Checkpoint {
         best: &TextClassifier,
         optimizer: &ModuleOptimizer,
         state: &State,
+        loss: Vec<f64>,
     ) -> Result<()> {
         let files = ModelDir::create(&self.dir)?;
         let bytes = |module: &TextClassifier| module.clone().into_record().into_bytes();
@@ -71,7 +75,8 @@ impl Checkpoint {
         record(MODEL, bytes(model))?;
         record(BEST, bytes(best))?;
         record(OPTIMIZER, optimizer.into_bytes())?;
-        let saved = Saved { recipe: self.recipe.clone(), data: self.data, state: state.clone() };
+        let saved =
+            Saved { recipe: self.recipe.clone(), data: self.data, state: state.clone(), loss };
         files.write_json(STATE, &saved)?;
         Ok(files.commit()?)
     }
@@ -89,7 +94,7 @@ impl Checkpoint {
         if saved.data != self.data {
             return Err(other("data set"));
         }
-        Ok(Some(Loaded { dir: self.dir.clone(), state: saved.state }))
+        Ok(Some(Loaded { dir: self.dir.clone(), state: saved.state, loss: saved.loss }))
     }
 
     fn broken(&self, name: &str, error: &RecordError) -> Error {
@@ -98,6 +103,10 @@ impl Checkpoint {
 }
 
 impl Loaded {
+    pub(super) fn loss_state(&self) -> &[f64] {
+        &self.loss
+    }
+
     pub(super) fn restore(
         self,
         model: TextClassifier,

@@ -11,7 +11,7 @@ use counterweight_augment::{
 };
 use counterweight_core::{derive, rng};
 use counterweight_encoder::{Encoded, TextBatch, TextClassifier, length_buckets};
-use counterweight_losses::{Loss, Targets};
+use counterweight_losses::{BatchInfo, Loss, Targets};
 use counterweight_metrics::Predictions;
 use counterweight_samplers::IndexSampler;
 use rand::seq::SliceRandom;
@@ -102,9 +102,10 @@ impl<'a> Session<'a> {
             let saved = if self.options.resume { checkpoint.load()? } else { None };
             match saved {
                 Some(saved) => {
+                    self.loss.set_state(saved.loss_state());
                     (model, best, optimizer, state) = saved.restore(model, best, optimizer)?;
                 }
-                None => checkpoint.save(&model, &best, &optimizer, &state)?,
+                None => checkpoint.save(&model, &best, &optimizer, &state, self.loss.state())?,
             }
         }
         let progress = self.options.progress.clone();
@@ -123,7 +124,7 @@ impl<'a> Session<'a> {
             }
             state.history.push(Epoch { loss, dev });
             if let Some(checkpoint) = &self.checkpoint {
-                checkpoint.save(&model, &best, &optimizer, &state)?;
+                checkpoint.save(&model, &best, &optimizer, &state, self.loss.state())?;
             }
         }
         let best_dev = state.history.get(state.best_epoch).map_or(0.0, |e| e.dev);
@@ -170,7 +171,7 @@ impl<'a> Session<'a> {
     }
 
     fn epoch(
-        &self,
+        &mut self,
         mut model: TextClassifier,
         optimizer: &mut ModuleOptimizer,
         epoch: usize,
@@ -196,13 +197,14 @@ impl<'a> Session<'a> {
             let step_seed = derive(derive(seed, stream::STEP), step as u64);
             // Burn's dropout layers draw from the device's generator.
             self.device.seed(step_seed);
-            let loss = self.batch_loss(&model, rows, step_seed);
+            let (loss, logits, targets) = self.batch_loss(&model, rows, step_seed);
             sum = sum + loss.clone().inner() * rows.len() as f64;
             seen += rows.len();
             let gradients = GradientsParams::from_grads(loss.backward(), &model);
             let rate = self.recipe.optimizer.learning_rate
                 * self.recipe.optimizer.schedule.factor(step, total);
             model = optimizer.step(rate, model, gradients);
+            self.loss.end_batch(logits, &targets);
             if i % REPORT_EVERY == 0 || i + 1 == batches.len() {
                 let mean = read(sum.clone())? / seen as f64;
                 self.options.progress.update(step as u64 + 1, &format!("loss {mean:.4}{dev}"));
@@ -218,7 +220,13 @@ impl<'a> Session<'a> {
         Ok((model, read(sum)? / seen as f64))
     }
 
-    fn batch_loss(&self, model: &TextClassifier, rows: &[usize], seed: u64) -> Tensor<1> {
+    /// The loss, and what it saw: logits without gradient and targets.
+    fn batch_loss(
+        &mut self,
+        model: &TextClassifier,
+        rows: &[usize],
+        seed: u64,
+    ) -> (Tensor<1>, Tensor<2>, Targets) {
         let texts: Vec<&Encoded> = rows.iter().map(|&row| &self.data.train()[row]).collect();
         let ids: Vec<usize> = rows.iter().map(|&row| self.data.train_labels()[row]).collect();
         let mut targets = Targets::from_ids(&ids, &self.device);
@@ -237,7 +245,12 @@ impl<'a> Session<'a> {
             features = mixed.features;
             targets = Targets::Soft(mixed.targets);
         }
-        self.loss.forward(model.classify(features), &targets, self.recipe.reduction)
+        let fixed = features.clone().detach();
+        let info = BatchInfo { rows: Some(rows), features: Some(&fixed), teacher: None };
+        self.loss.begin_batch(&info);
+        let logits = model.classify(features);
+        let loss = self.loss.forward(logits.clone(), &targets, self.recipe.reduction);
+        (loss, logits.detach(), targets)
     }
 
     fn dev_score(&self, model: &TextClassifier) -> Result<f64> {

@@ -23,7 +23,7 @@ pub enum Input {
     Scores,
     /// Predictions `[batch, outputs]`; values.
     Values,
-    /// What the loss inside takes.
+    /// What the loss inside takes ([`LossConfig::input`] looks inside).
     Inner,
 }
 
@@ -204,6 +204,23 @@ losses! {
     IgnoreIndex(IgnoreIndexConfig) = "ignore_index", Inner;
     /// Any loss with a teacher.
     Distillation(DistillationConfig) = "distillation", Inner;
+}
+
+impl LossConfig {
+    /// What the loss takes; for a wrapper, what the loss inside takes.
+    pub fn input(&self) -> Input {
+        match self {
+            Self::ClassWeighted(c) => c.loss.input(),
+            Self::Smoothed(c) => c.loss.input(),
+            Self::Deferred(c) => c.then.input(),
+            Self::Annealed(c) => c.then.input(),
+            Self::SampleWeighted(c) => c.loss.input(),
+            Self::InversePropensity(c) => c.loss.input(),
+            Self::IgnoreIndex(c) => c.loss.input(),
+            Self::Distillation(c) => c.loss.input(),
+            other => other.kind().input(),
+        }
+    }
 }
 
 impl Default for LossConfig {

@@ -71,10 +71,6 @@ pub(crate) fn any<T>(_: &'static str, _: &T) -> Rule {
     Ok(())
 }
 
-pub(crate) fn finite(name: &'static str, &x: &f64) -> Rule {
-    Ok(ensure(name, x, x.is_finite(), "(-inf, inf)")?)
-}
-
 pub(crate) fn non_negative(name: &'static str, &x: &f64) -> Rule {
     Ok(ensure(name, x, x >= 0.0 && x.is_finite(), "[0, inf)")?)
 }

@@ -1,7 +1,6 @@
 use burn::tensor::{Device, Tensor};
 use counterweight_core::ClassProfile;
 
-use super::wrapper::{Wrapper, forward_hooks};
 use crate::macros::loss_config;
 use crate::{Loss, LossConfig, Reduction, Result, Targets};
 
@@ -43,16 +42,6 @@ impl IgnoreIndexConfig {
 pub struct IgnoreIndex {
     inner: Box<dyn Loss>,
     index: i64,
-}
-
-impl Wrapper for IgnoreIndex {
-    fn inner(&self) -> &dyn Loss {
-        self.inner.as_ref()
-    }
-
-    fn inner_mut(&mut self) -> &mut dyn Loss {
-        self.inner.as_mut()
-    }
 }
 
 impl IgnoreIndex {
