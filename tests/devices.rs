@@ -2,8 +2,9 @@
 
 mod common;
 
-use burn::tensor::TensorData;
+use burn::tensor::{DType, TensorData};
 use counterweight::augment::Batch;
+use counterweight::losses::{BatchInfo, Input};
 use counterweight::prelude::*;
 
 fn devices() -> Vec<(&'static str, Device)> {
@@ -40,32 +41,90 @@ fn agree(what: &str, f: impl Fn(&Device) -> Vec<f64>) {
     }
 }
 
+/// `rows × columns` numbers between −3 and 3.
+fn numbers(rows: usize, columns: usize, device: &Device) -> Tensor<2> {
+    let n = rows * columns;
+    let values: Vec<f32> = (0..n).map(|i| ((i * 37 % n) as f32 / n as f32 - 0.5) * 6.0).collect();
+    Tensor::from_data(TensorData::new(values, [rows, columns]), device)
+}
+
+/// A batch of six that suits the loss: class ids, or rows where it takes them.
+fn batch(config: &LossConfig, soft: bool, device: &Device) -> (Tensor<2>, Targets) {
+    let ids = Targets::from_ids(&[0, 1, 2, 3, 3, 0], device);
+    let x = match config.kind() {
+        LossKind::InBatchSoftmax => numbers(6, 6, device),
+        LossKind::PaCo => numbers(6, 7, device),
+        _ => numbers(6, 4, device),
+    };
+    let dense = || numbers(6, 4, device) / 6.0 + 0.5;
+    match config.input() {
+        Input::Cosines => (x / 3.5, ids),
+        Input::Values => (x, Targets::Soft(dense() * 3.0)),
+        Input::Logits if soft => (x, Targets::Soft(dense() / dense().sum_dim(1))),
+        Input::Scores | Input::Binary if soft && x.dims() == [6, 4] => {
+            // Lovász orders by the labels; the others take shares.
+            let labels = if config.kind() == LossKind::LovaszHinge { dense().round() } else { dense() };
+            (x, Targets::Soft(labels))
+        }
+        _ => (x, ids),
+    }
+}
+
 #[test]
 fn losses_and_their_gradients_agree() {
     let profile = ClassProfile::from_counts([900, 90, 9, 1]).unwrap();
-    let configs: [LossConfig; 6] = [
-        CrossEntropyConfig::new().with_weights(ClassWeights::Balanced).with_smoothing(0.1).into(),
-        FocalConfig::new().into(),
-        SigmoidFocalConfig::new().into(),
-        AlphaBceConfig::new().with_alpha(0.8).into(),
-        LogitAdjustedConfig::new().into(),
-        DeferredConfig::new(CrossEntropyConfig::new(), FocalConfig::new(), 0).into(),
+    let mut configs: Vec<LossConfig> = LossKind::ALL.iter().map(|kind| kind.config()).collect();
+    let weighted = CrossEntropyConfig::new().with_weights(ClassWeights::Balanced);
+    let more: [LossConfig; 4] = [
+        weighted.with_smoothing(0.1).into(),
+        LdamConfig::new().with_scale(1.0).with_weights(ClassWeights::Balanced).into(),
+        AsymmetricConfig::new().with_margin(0.0).into(),
+        AsymmetricConfig::new().with_gamma_positive(0.0).with_gamma_negative(0.0).into(),
     ];
+    configs.extend(more);
     for config in configs {
-        for reduction in [Reduction::Mean, Reduction::Sum, Reduction::WeightedMean] {
-            agree(&format!("{} {reduction:?}", config.kind()), |device| {
+        for (reduction, soft) in [
+            (Reduction::Mean, false),
+            (Reduction::Sum, true),
+            (Reduction::WeightedMean, true),
+            (Reduction::WeightedMean, false),
+        ] {
+            agree(&format!("{} {reduction:?} soft {soft}", config.kind()), |device| {
                 let tracked = device.clone().autodiff();
-                let loss = config.init(&profile, &tracked).unwrap();
-                let logits = rows(&tracked).require_grad();
-                let targets = Targets::from_ids(&[0, 1, 2, 3, 3, 0], &tracked);
-                let value = loss.forward(logits.clone(), &targets, reduction);
-                let gradient = logits.grad(&value.backward()).unwrap();
+                let mut loss = config.init(&profile, &tracked).unwrap();
+                let (x, targets) = batch(&config, soft, &tracked);
+                let x = x.require_grad();
+                let info = BatchInfo { features: Some(&x), teacher: Some(&x), ..BatchInfo::default() };
+                loss.begin_batch(&info);
+                let value = loss.forward(x.clone(), &targets, reduction);
+                let gradient = x.grad(&value.clone().backward()).unwrap();
+                loss.end_batch(x.detach(), &targets);
                 let mut out: Vec<f64> = gradient.try_into_vec_as().unwrap();
                 out.push(value.into_scalar());
+                out.extend(loss.state());
                 out
             });
         }
     }
+}
+
+#[test]
+fn half_precision_does_not_overflow() {
+    let device = Device::flex().autodiff();
+    let profile = ClassProfile::from_counts([3, 1]).unwrap();
+    let mean = |config: LossConfig, z: [f32; 2], ids: [usize; 2]| {
+        let loss = config.init(&profile, &device).unwrap();
+        let x = Tensor::<2>::from_floats([[z[0]], [z[1]]], &device).cast(DType::F16).require_grad();
+        let value = loss.forward(x.clone(), &Targets::from_ids(&ids, &device), Reduction::Mean);
+        let gradient: Vec<f64> =
+            x.grad(&value.clone().backward()).unwrap().try_into_vec_as().unwrap();
+        assert!(gradient.iter().all(|g| g.is_finite()));
+        value.into_scalar::<f64>()
+    };
+    let bce = mean(BceConfig::new().into(), [0.0, -120.0], [0, 1]);
+    assert!((bce - 60.3466).abs() < 1e-3, "{bce}");
+    assert_eq!(mean(AsymmetricConfig::new().into(), [-100.0, -6e4], [0, 0]), 0.0);
+    assert!(mean(BceConfig::new().into(), [6e4, -6e4], [0, 1]).is_finite());
 }
 
 #[test]

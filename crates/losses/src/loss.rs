@@ -93,7 +93,8 @@ pub trait Loss: Debug + Send + Sync {
         assert_eq!(targets.len(), batch, "there must be one target per row of logits");
         let logits = widen(logits);
         if batch == 0 || columns == 0 {
-            return Tensor::zeros([batch], (&logits.device(), logits.dtype()));
+            // Nothing, but still a function of the logits, so that `backward` works.
+            return logits.sum_dim(1).squeeze_dim(1);
         }
         self.compute(logits, targets)
     }
@@ -111,7 +112,7 @@ pub trait Loss: Debug + Send + Sync {
         let losses = self.per_example(logits, targets);
         match reduction {
             Reduction::None => losses,
-            _ if batch == 0 => Tensor::zeros([1], (&losses.device(), losses.dtype())),
+            _ if batch == 0 => losses.sum(),
             Reduction::Sum => losses.sum(),
             Reduction::Mean => losses.mean(),
             Reduction::WeightedMean => match weights {
@@ -131,6 +132,13 @@ pub trait Loss: Debug + Send + Sync {
 pub(crate) fn row(constant: &Tensor<1>, logits: &Tensor<2>) -> Tensor<2> {
     let constant = constant.clone().to_device(&logits.device()).cast(logits.dtype());
     constant.unsqueeze_dim(0)
+}
+
+/// [`row`] beside sigmoids: with a single column, two entries are those of classes 0 and
+/// 1, and the column is class 1.
+pub(crate) fn columns(constant: &Tensor<1>, logits: &Tensor<2>) -> Tensor<2> {
+    let row = row(constant, logits);
+    if logits.dims()[1] == 1 && row.dims()[1] == 2 { row.slice([0..1, 1..2]) } else { row }
 }
 
 /// `[1, classes]` filled with one value.

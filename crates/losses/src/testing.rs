@@ -36,7 +36,7 @@ impl GradientReport {
 
 /// Compares the gradient by autodiff of the sum of a loss with central differences, in f64.
 ///
-/// The differences are Richardson's: two of steps 1e-3 and 5e-4, extrapolated, so smooth
+/// The differences are Richardson's: two of steps 1e-4 and 5e-5, extrapolated, so smooth
 /// losses should agree to about `1e-8`; at kinks (clamps, hinges) they need not. A loss
 /// that treats parts of itself as constants disagrees by design.
 ///
@@ -67,7 +67,7 @@ pub fn check_gradient(
     device: &Device,
     targets: impl Fn(&Device) -> Targets,
 ) -> GradientReport {
-    const STEP: f64 = 1e-3;
+    const STEP: f64 = 1e-4;
     let columns = columns(logits);
     let mut flat: Vec<f64> = logits.concat();
     let checked = gradient(loss, &flat, columns, device, &targets, DType::F64);

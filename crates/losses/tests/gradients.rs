@@ -3,7 +3,7 @@
 mod common;
 
 use burn::tensor::{DType, Device, Tensor};
-use common::{Case, Rows, case, configs, has_fixed_parts, input};
+use common::{Case, Rows, case, configs, has_fixed_parts, has_kinks, input};
 use counterweight_losses::testing::{check_gradient, check_gradient_f32};
 use counterweight_losses::{
     AlphaBceConfig, AucMarginConfig, BatchInfo, ClassWeights, CrossEntropyConfig, DeferredConfig,
@@ -49,7 +49,16 @@ proptest! {
         let single = check_gradient_f32(loss.as_ref(), &rows, &device, |d| case.targets(d));
         prop_assert!(single.worst < 1e-3, "f32 {:?}: {:?}", case, single);
         if !has_fixed_parts(&config) {
-            let report = check_gradient(loss.as_ref(), &rows, &device, |d| case.targets(d));
+            let check = |rows: &[Vec<f64>]| {
+                check_gradient(loss.as_ref(), rows, &device, |d| case.targets(d))
+            };
+            let mut report = check(&rows);
+            if report.worst >= 1e-6 && has_kinks(&config) {
+                // The point may lie on a kink; its neighbours then do not.
+                let aside = |(i, x): (usize, &f64)| x + 0.01 * (i as f64 + 1.0).sqrt();
+                let row = |row: &Vec<f64>| row.iter().enumerate().map(aside).collect();
+                report = check(&rows.iter().map(row).collect::<Vec<_>>());
+            }
             prop_assert!(report.worst < 1e-6, "{:?}: {:?}", case, report);
         }
     }
@@ -289,7 +298,7 @@ fn a_batch_of_one_class_costs_pairs_nothing_and_is_counted() {
     let device = Device::flex().autodiff();
     let loss = PairwiseAucConfig::new().init(&profile(&[3, 1]), &device).unwrap();
     for (ids, skipped) in [([1, 1, 1], 1), ([0, 0, 0], 2), ([0, 1, 0], 2)] {
-        let x = Tensor::<2>::from_floats([[0.3], [1e4], [-2.0]], &device).require_grad();
+        let x = Tensor::<2>::from_floats([[1e4], [-1.0], [-2.0]], &device).require_grad();
         let value =
             loss.forward(x.clone(), &Targets::from_ids(&ids, &device), Reduction::Mean);
         let gradient: Vec<f64> =

@@ -3,7 +3,7 @@ use counterweight_core::ClassProfile;
 use counterweight_kernels::BinaryFocal;
 
 use crate::family::sigmoid;
-use crate::loss::{filled, row};
+use crate::loss::{columns, filled};
 use crate::macros::loss_config;
 use crate::{Loss, PosWeight, Result, Targets};
 
@@ -38,8 +38,8 @@ pub struct Bce {
 
 impl Loss for Bce {
     fn compute(&self, logits: Tensor<2>, targets: &Targets) -> Tensor<1> {
-        let columns = logits.dims()[1];
-        let positive = row(&self.positive, &logits).expand([1, columns]);
+        let width = logits.dims()[1];
+        let positive = columns(&self.positive, &logits).expand([1, width]);
         let negative = filled(1.0, &logits);
         sigmoid(logits, targets, positive, negative, BinaryFocal::PLAIN)
     }

@@ -2,7 +2,7 @@ use burn::tensor::{Device, Tensor};
 use counterweight_core::ClassProfile;
 
 use crate::family::softplus;
-use crate::loss::{constant, row};
+use crate::loss::{columns, constant};
 use crate::macros::loss_config;
 use crate::{Loss, Result, Targets};
 
@@ -63,12 +63,12 @@ impl Loss for DistributionBalanced {
     fn compute(&self, logits: Tensor<2>, targets: &Targets) -> Tensor<1> {
         let DistributionBalancedConfig { alpha, beta, mu, lambda, .. } = self.config;
         let t = targets.indicators(&logits);
-        let inverse = row(&self.inverse, &logits);
+        let inverse = columns(&self.inverse, &logits);
         let any = (t.clone() * inverse.clone()).sum_dim(1);
         let none = any.clone().equal_scalar(0.0);
         let share = inverse / any.mask_fill(none, 1.0);
         let weights = burn::tensor::activation::sigmoid((share - mu) * beta) + alpha;
-        let u = logits.clone() - row(&self.bias, &logits);
+        let u = logits.clone() - columns(&self.bias, &logits);
         let positive = t.clone() * softplus(u.clone().neg());
         let negative = (t.neg() + 1.0) * softplus(u * lambda) / lambda;
         ((positive + negative) * weights).sum_dim(1).squeeze_dim(1)

@@ -3,7 +3,7 @@ use counterweight_core::ClassProfile;
 use counterweight_kernels::BinaryFocal;
 
 use crate::family::sigmoid;
-use crate::loss::{constant, filled, row};
+use crate::loss::{columns, constant, filled};
 use crate::macros::loss_config;
 use crate::{Loss, Result, Targets};
 
@@ -43,7 +43,7 @@ pub struct Equalization {
 
 impl Loss for Equalization {
     fn compute(&self, logits: Tensor<2>, targets: &Targets) -> Tensor<1> {
-        let (positive, negative) = (filled(1.0, &logits), row(&self.negative, &logits));
+        let (positive, negative) = (filled(1.0, &logits), columns(&self.negative, &logits));
         sigmoid(logits, targets, positive, negative, BinaryFocal::PLAIN)
     }
 }

@@ -3,7 +3,7 @@ use counterweight_core::ClassProfile;
 use counterweight_kernels::BinaryFocal;
 
 use crate::family::sigmoid;
-use crate::loss::{constant, row};
+use crate::loss::{columns, constant};
 use crate::macros::loss_config;
 use crate::{Loss, Result, Targets};
 
@@ -50,7 +50,7 @@ impl EqualizationV2 {
     /// Weights of positives and negatives, `[1, classes]`.
     fn both(&self, logits: &Tensor<2>) -> (Tensor<2>, Tensor<2>) {
         let EqualizationV2Config { gamma, mu, alpha } = self.config;
-        let (p, n) = (row(&self.positive, logits), row(&self.negative, logits));
+        let (p, n) = (columns(&self.positive, logits), columns(&self.negative, logits));
         // The authors start both sums near 0, which makes the first ratio 1.
         let ratio = (p + 1e-10) / (n + 1e-10);
         // A logistic of a huge ratio is 1; the clamp keeps the exponential finite.

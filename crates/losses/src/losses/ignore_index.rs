@@ -83,7 +83,7 @@ impl Loss for IgnoreIndex {
         };
         let empty = losses.dims()[0] == 0;
         match (reduction, divisor) {
-            _ if empty => Tensor::zeros([1], (&losses.device(), losses.dtype())),
+            _ if empty => losses.sum(),
             (_, Some(weights)) => {
                 let total = weights.sum();
                 let none = total.clone().equal_scalar(0.0);

@@ -1,4 +1,5 @@
-//! Random inputs that suit each loss.
+//! Random inputs that suit each loss. No test file uses all of it.
+#![allow(dead_code)]
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use counterweight_core::{ClassProfile, rng};
@@ -86,6 +87,15 @@ pub(crate) fn input(config: &LossConfig) -> Input {
 /// Losses whose weights are treated as constants, so that differences see another slope.
 pub(crate) fn has_fixed_parts(config: &LossConfig) -> bool {
     matches!(config.kind(), LossKind::Seesaw | LossKind::InfluenceBalanced | LossKind::GhmC)
+}
+
+/// Losses with hinges, cuts and absolute values, where differences see two slopes.
+pub(crate) fn has_kinks(config: &LossConfig) -> bool {
+    use LossKind::{ArcFace, Asymmetric, FocalR, LovaszHinge, PairwiseAuc, PartialAuc, Soap};
+    matches!(
+        config.kind(),
+        ArcFace | Asymmetric | FocalR | LovaszHinge | PairwiseAuc | PartialAuc | Soap
+    )
 }
 
 /// `batch` ≥ 0 and `columns` ≥ 1 are wishes: some inputs have a shape of their own.

@@ -1,0 +1,155 @@
+//! The fused passes against burn's own operations, value and gradient.
+
+use burn::tensor::activation::{log_sigmoid, log_softmax as burn_log_softmax};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use counterweight_kernels::{
+    BinaryFocal, binary_focal, log_prob, log_softmax, soft_cross_entropy,
+};
+use proptest::prelude::*;
+
+/// Reproducible numbers in `[-scale, scale]`.
+fn numbers(rows: usize, columns: usize, scale: f64, seed: u64, device: &Device) -> Tensor<2> {
+    let mut state = seed | 1;
+    let values: Vec<f64> = (0..rows * columns)
+        .map(|_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            ((state >> 11) as f64 / (1u64 << 53) as f64 - 0.5) * 2.0 * scale
+        })
+        .collect();
+    Tensor::from_data(TensorData::new(values, [rows, columns]), (device, DType::F64))
+}
+
+fn ids(rows: usize, columns: usize, seed: u64, device: &Device) -> Tensor<1, Int> {
+    let ids: Vec<i32> = (0..rows).map(|i| ((i as u64 * 31 + seed) % columns as u64) as i32).collect();
+    Tensor::from_data(ids.as_slice(), device)
+}
+
+/// Values and the gradient of a weighted sum of them.
+fn run<const D: usize>(x: &Tensor<2>, f: impl Fn(Tensor<2>) -> Tensor<D>) -> (Vec<f64>, Vec<f64>) {
+    let x = x.clone().require_grad();
+    let value = f(x.clone());
+    let slope = Tensor::<D>::ones_like(&value) * 0.5 + value.clone().detach() * 0.1;
+    let gradient = x.grad(&(value.clone() * slope).sum().backward()).unwrap();
+    (value.try_into_vec_as().unwrap(), gradient.try_into_vec_as().unwrap())
+}
+
+fn near(a: &(Vec<f64>, Vec<f64>), b: &(Vec<f64>, Vec<f64>), tolerance: f64) -> bool {
+    let all = |a: &[f64], b: &[f64]| {
+        a.len() == b.len()
+            && a.iter().zip(b).all(|(a, b)| (a - b).abs() <= tolerance * b.abs().max(1.0))
+    };
+    all(&a.0, &b.0) && all(&a.1, &b.1)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn softmax_rows_are_burns(
+        rows in 1..70usize, columns in 1..70usize, seed: u64, scale in 0.1..40.0f64,
+        single: bool, transposed: bool,
+    ) {
+        let device = Device::flex().autodiff();
+        let dtype = if single { DType::F32 } else { DType::F64 };
+        let tolerance = if single { 2e-4 } else { 1e-11 };
+        let x = if transposed {
+            numbers(columns, rows, scale, seed, &device).transpose()
+        } else {
+            numbers(rows, columns, scale, seed, &device)
+        };
+        let x = x.cast(dtype);
+        let constant = |s: u64| numbers(1, columns, 1.0, seed ^ s, &device).cast(dtype);
+        let (shift, margin) = (constant(1), constant(2).abs());
+        let y = ids(rows, columns, seed, &device);
+        let classes = Tensor::<1, Int>::arange(0..columns as i64, &device)
+            .unsqueeze_dim::<2>(0)
+            .expand([rows, columns]);
+        let hot: Tensor<2> =
+            y.clone().unsqueeze_dim::<2>(1).expand([rows, columns]).equal(classes).float().cast(dtype);
+        let ours = run(&x, |x| log_prob(x, y.clone(), shift.clone(), margin.clone(), 1.5));
+        let burns = run(&x, |x| {
+            let u = (x + shift.clone() - hot.clone() * margin.clone()) * 1.5;
+            (burn_log_softmax(u, 1) * hot.clone()).sum_dim(1).squeeze_dim::<1>(1)
+        });
+        prop_assert!(near(&ours, &burns, tolerance), "{:?} {:?}", ours, burns);
+
+        let t = numbers(rows, columns, 1.0, seed ^ 3, &device).abs().cast(dtype);
+        let ours = run(&x, |x| soft_cross_entropy(x, t.clone(), shift.clone(), 0.7));
+        let burns = run(&x, |x| {
+            let log_p = burn_log_softmax((x + shift.clone()) * 0.7, 1);
+            (log_p * t.clone()).neg().sum_dim(1).squeeze_dim::<1>(1)
+        });
+        prop_assert!(near(&ours, &burns, tolerance), "{:?} {:?}", ours, burns);
+
+        let ours = run(&x, |x| log_softmax(x, shift.clone(), 0.7));
+        let burns = run(&x, |x| burn_log_softmax((x + shift.clone()) * 0.7, 1));
+        prop_assert!(near(&ours, &burns, tolerance), "{:?} {:?}", ours, burns);
+    }
+
+    #[test]
+    fn sigmoid_rows_are_burns(
+        rows in 1..70usize, columns in 1..40usize, seed: u64, scale in 0.1..15.0f64,
+        single: bool, gamma in prop::sample::select(vec![0.0, 1.0, 2.0, 3.5]), margin in 0.0..0.4f64,
+    ) {
+        let device = Device::flex().autodiff();
+        let dtype = if single { DType::F32 } else { DType::F64 };
+        let tolerance = if single { 1e-4 } else { 1e-8 };
+        let x = numbers(rows, columns, scale, seed, &device).cast(dtype);
+        let t = numbers(rows, columns, 1.0, seed ^ 3, &device).abs().cast(dtype);
+        let weights = |s: u64| numbers(1, columns, 1.0, seed ^ s, &device).abs().cast(dtype);
+        let (wp, wn) = (weights(1), weights(2));
+        for margin in [0.0, margin] {
+            let terms = BinaryFocal { gamma_positive: gamma, gamma_negative: gamma, margin };
+            let ours = run(&x, |x| binary_focal(x, t.clone(), wp.clone(), wn.clone(), terms));
+            let burns = run(&x, |x| {
+                let log_p = log_sigmoid(x.clone());
+                let p = log_p.clone().exp();
+                let q = log_sigmoid(x.clone().neg()).exp();
+                let p_m = (p - margin).clamp_min(0.0);
+                let log_q = if margin == 0.0 { log_sigmoid(x.neg()) } else { (p_m.clone().neg() + 1.0).log() };
+                let focus = |x: Tensor<2>| {
+                    if gamma == 0.0 { x.ones_like() } else { x.clamp_min(1e-20).powf_scalar(gamma) }
+                };
+                let positive = t.clone() * wp.clone() * focus(q) * log_p;
+                let negative = (t.clone().neg() + 1.0) * wn.clone() * focus(p_m) * log_q;
+                (positive + negative).neg().sum_dim(1).squeeze_dim::<1>(1)
+            });
+            prop_assert!(near(&ours, &burns, tolerance), "{:?} {:?}", ours, burns);
+        }
+    }
+}
+
+#[test]
+fn many_rows_are_cut_into_tasks_without_a_seam() {
+    // More rows and columns than one task takes, and a remainder.
+    let device = Device::flex().autodiff();
+    for (rows, columns) in [(40_003, 1), (3, 40_003), (517, 129)] {
+        let x = numbers(rows, columns, 5.0, 7, &device);
+        let y = ids(rows, columns, 5, &device);
+        let none = Tensor::zeros([1, columns], (&device, DType::F64));
+        let ours = run(&x, |x| log_prob(x, y.clone(), none.clone(), none.clone(), 1.0));
+        let burns = run(&x, |x| {
+            burn_log_softmax(x, 1).gather(1, y.clone().unsqueeze_dim(1)).squeeze_dim::<1>(1)
+        });
+        assert!(near(&ours, &burns, 1e-10), "{rows} × {columns}");
+        let ones = Tensor::ones([1, columns], (&device, DType::F64));
+        let t = numbers(rows, columns, 1.0, 9, &device).abs();
+        let terms = BinaryFocal::PLAIN;
+        let ours = run(&x, |x| binary_focal(x, t.clone(), ones.clone(), ones.clone(), terms));
+        let burns = run(&x, |x| {
+            let positive = t.clone() * log_sigmoid(x.clone());
+            let negative = (t.clone().neg() + 1.0) * log_sigmoid(x.neg());
+            (positive + negative).neg().sum_dim(1).squeeze_dim::<1>(1)
+        });
+        assert!(near(&ours, &burns, 1e-10), "{rows} × {columns}");
+    }
+}
+
+#[test]
+#[should_panic(expected = "class id 3 is not below 3")]
+fn a_class_id_outside_is_named() {
+    let device = Device::flex();
+    let x = Tensor::<2>::zeros([1, 3], &device);
+    let none = Tensor::zeros([1, 3], &device);
+    let _ = log_prob(x, Tensor::from_ints([3], &device), none.clone(), none, 1.0);
+}
