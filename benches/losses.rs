@@ -22,8 +22,7 @@ struct Shape {
 
 const SOFTMAX: Shape =
     Shape { name: "4096x1000", batch: 4096, columns: 1000, classes: 1000, scale: 3.0 };
-const BINARY: Shape =
-    Shape { name: "65536x1", batch: 65_536, columns: 1, classes: 2, scale: 3.0 };
+const BINARY: Shape = Shape { name: "65536x1", batch: 65_536, columns: 1, classes: 2, scale: 3.0 };
 const EMBEDDINGS: Shape =
     Shape { name: "512x128", batch: 512, columns: 128, classes: 20, scale: 1.0 };
 
@@ -85,11 +84,8 @@ fn losses(c: &mut Criterion) {
         let name = config.kind().to_string();
         both(c, &name, &SOFTMAX, ours(config, SOFTMAX.classes));
     }
-    let binary: [LossConfig; 3] = [
-        BceConfig::new().into(),
-        SigmoidFocalConfig::new().into(),
-        AsymmetricConfig::new().into(),
-    ];
+    let binary: [LossConfig; 3] =
+        [BceConfig::new().into(), SigmoidFocalConfig::new().into(), AsymmetricConfig::new().into()];
     for config in binary {
         let name = config.kind().to_string();
         both(c, &name, &BINARY, ours(config, BINARY.classes));

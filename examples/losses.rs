@@ -88,7 +88,10 @@ fn treatments(epochs: usize) -> Vec<(&'static str, LossConfig)> {
             DeferredConfig::new(ce(), InfluenceBalancedConfig::new().with_alpha(1.0), late).into(),
         ),
         ("Poly-1", LossKind::Poly1.config()),
-        ("generalised cross entropy, q = .3", GeneralizedCrossEntropyConfig::new().with_q(0.3).into()),
+        (
+            "generalised cross entropy, q = .3",
+            GeneralizedCrossEntropyConfig::new().with_q(0.3).into(),
+        ),
         (
             "symmetric cross entropy, α = 1, β = .1",
             SymmetricCrossEntropyConfig::new().with_alpha(1.0).with_beta(0.1).into(),
@@ -134,7 +137,8 @@ fn main() -> Result<(), BoxError> {
         let cells = seen.iter().map(|values| {
             let n = values.len() as f64;
             let mean = values.iter().sum::<f64>() / n;
-            let spread = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
+            let spread =
+                values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
             format!("{:.1} ± {:.1}", 100.0 * mean, 100.0 * spread.sqrt())
         });
         println!("| {name} | {} |", cells.collect::<Vec<_>>().join(" | "));

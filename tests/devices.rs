@@ -63,7 +63,8 @@ fn batch(config: &LossConfig, soft: bool, device: &Device) -> (Tensor<2>, Target
         Input::Logits if soft => (x, Targets::Soft(dense() / dense().sum_dim(1))),
         Input::Scores | Input::Binary if soft && x.dims() == [6, 4] => {
             // Lovász orders by the labels; the others take shares.
-            let labels = if config.kind() == LossKind::LovaszHinge { dense().round() } else { dense() };
+            let labels =
+                if config.kind() == LossKind::LovaszHinge { dense().round() } else { dense() };
             (x, Targets::Soft(labels))
         }
         _ => (x, ids),
@@ -94,7 +95,8 @@ fn losses_and_their_gradients_agree() {
                 let mut loss = config.init(&profile, &tracked).unwrap();
                 let (x, targets) = batch(&config, soft, &tracked);
                 let x = x.require_grad();
-                let info = BatchInfo { features: Some(&x), teacher: Some(&x), ..BatchInfo::default() };
+                let info =
+                    BatchInfo { features: Some(&x), teacher: Some(&x), ..BatchInfo::default() };
                 loss.begin_batch(&info);
                 let value = loss.forward(x.clone(), &targets, reduction);
                 let gradient = x.grad(&value.clone().backward()).unwrap();

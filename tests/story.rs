@@ -2,6 +2,7 @@
 
 mod common;
 
+use counterweight::losses::Input;
 use counterweight::prelude::*;
 use counterweight::tuner::State;
 
@@ -70,4 +71,27 @@ fn a_search_resumes_from_its_journal_with_the_same_trials() {
     assert_eq!(run(5, "b").trials, whole.trials);
     assert!(whole.trials.iter().all(|t| t.state == State::Complete));
     assert!(whole.best.is_some());
+}
+
+#[test]
+fn every_loss_of_a_classifier_trains_from_its_name() {
+    let splits = common::intents();
+    let device = Device::flex();
+    let mut trained = 0;
+    for kind in LossKind::ALL {
+        let text = format!("epochs = 2\nbatch_size = 32\nloss = {{ kind = \"{kind}\" }}\n");
+        let fits = matches!(kind.config().input(), Input::Logits | Input::Binary);
+        let recipe = Recipe::from_toml(&text);
+        if !fits {
+            let refused = recipe.unwrap_err().to_string();
+            assert!(refused.contains("not one of a classifier's logits"), "{kind}: {refused}");
+            continue;
+        }
+        let recipe = Recipe { encoder: common::small("ngram").encoder, ..recipe.unwrap() };
+        let outcome = train(&recipe, &splits, &device, &TrainOptions::new()).unwrap();
+        let finite = outcome.history.iter().all(|epoch| epoch.loss.is_finite());
+        assert!(finite, "{kind}: {:?}", outcome.history);
+        trained += 1;
+    }
+    assert!(trained >= 30, "{trained}");
 }

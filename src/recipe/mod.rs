@@ -193,7 +193,10 @@ impl Recipe {
         // A classifier's outputs are logits; of the other losses, none would fit them.
         if !matches!(self.loss.input(), Input::Logits | Input::Binary) {
             return Err(Error::Recipe {
-                reason: format!("the loss {} is not one of a classifier's logits", self.loss.kind()),
+                reason: format!(
+                    "the loss {} is not one of a classifier's logits",
+                    self.loss.kind()
+                ),
             });
         }
         if self.reduction == Reduction::None {

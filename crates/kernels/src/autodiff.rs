@@ -47,14 +47,7 @@ fn record<B: RowOps, C: CheckpointStrategy, R: Row<B>>(
 struct LogProb;
 
 impl<B: RowOps> Row<B> for LogProb {
-    type Kept = (
-        FloatTensor<B>,
-        IntTensor<B>,
-        FloatTensor<B>,
-        FloatTensor<B>,
-        f64,
-        FloatTensor<B>,
-    );
+    type Kept = (FloatTensor<B>, IntTensor<B>, FloatTensor<B>, FloatTensor<B>, f64, FloatTensor<B>);
 
     fn gradient(kept: Self::Kept, grad: FloatTensor<B>) -> FloatTensor<B> {
         let (logits, ids, shift, margin, scale, lse) = kept;
@@ -146,7 +139,8 @@ impl<B: RowOps, C: CheckpointStrategy> RowOps for Autodiff<B, C> {
         negative: FloatTensor<Self>,
         terms: BinaryFocal,
     ) -> FloatTensor<Self> {
-        let (t, p, n) = (targets.into_primitive(), positive.into_primitive(), negative.into_primitive());
+        let (t, p, n) =
+            (targets.into_primitive(), positive.into_primitive(), negative.into_primitive());
         record::<B, C, Binary>(logits, |z| {
             let value = B::binary_focal(z.clone(), t.clone(), p.clone(), n.clone(), terms);
             (value, (z, t, p, n, terms))

@@ -7,11 +7,7 @@ use burn::tensor::IndexingUpdateOp;
 use crate::BinaryFocal;
 
 /// `u = scale · (z + shift)`.
-fn affine<B: Backend>(
-    logits: FloatTensor<B>,
-    shift: FloatTensor<B>,
-    scale: f64,
-) -> FloatTensor<B> {
+fn affine<B: Backend>(logits: FloatTensor<B>, shift: FloatTensor<B>, scale: f64) -> FloatTensor<B> {
     B::float_mul_scalar(B::float_add(logits, shift), scale.into())
 }
 

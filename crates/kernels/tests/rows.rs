@@ -2,9 +2,7 @@
 
 use burn::tensor::activation::{log_sigmoid, log_softmax as burn_log_softmax};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use counterweight_kernels::{
-    BinaryFocal, binary_focal, log_prob, log_softmax, soft_cross_entropy,
-};
+use counterweight_kernels::{BinaryFocal, binary_focal, log_prob, log_softmax, soft_cross_entropy};
 use proptest::prelude::*;
 
 /// Reproducible numbers in `[-scale, scale]`.
@@ -20,7 +18,8 @@ fn numbers(rows: usize, columns: usize, scale: f64, seed: u64, device: &Device) 
 }
 
 fn ids(rows: usize, columns: usize, seed: u64, device: &Device) -> Tensor<1, Int> {
-    let ids: Vec<i32> = (0..rows).map(|i| ((i as u64 * 31 + seed) % columns as u64) as i32).collect();
+    let ids: Vec<i32> =
+        (0..rows).map(|i| ((i as u64 * 31 + seed) % columns as u64) as i32).collect();
     Tensor::from_data(ids.as_slice(), device)
 }
 

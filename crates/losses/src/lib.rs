@@ -51,7 +51,24 @@ pub use error::{Error, Result};
 pub use head::CosineHead;
 pub use loss::{BatchInfo, Loss, Reduction};
 pub use losses::{
-    Alpha, AlphaBce, AlphaBceConfig, Annealed, AnnealedConfig, ArcFace, ArcFaceConfig, Asymmetric, AsymmetricConfig, AsymmetricSingle, AsymmetricSingleConfig, AucMargin, AucMarginConfig, BalancedContrastive, BalancedContrastiveConfig, BalancedMse, BalancedMseConfig, Bce, BceConfig, Bpr, BprConfig, ClassWeighted, ClassWeightedConfig, CosFace, CosFaceConfig, CrossEntropy, CrossEntropyConfig, Deferred, DeferredConfig, Dice, DiceConfig, Distillation, DistillationConfig, DistributionBalanced, DistributionBalancedConfig, Equalization, EqualizationConfig, EqualizationV2, EqualizationV2Config, Focal, FocalConfig, FocalR, FocalRConfig, GeneralizedCrossEntropy, GeneralizedCrossEntropyConfig, GhmC, GhmCConfig, IgnoreIndex, IgnoreIndexConfig, InBatchSoftmax, InBatchSoftmaxConfig, InfluenceBalanced, InfluenceBalancedConfig, InversePropensity, InversePropensityConfig, LabelAwareSmoothing, LabelAwareSmoothingConfig, Ldam, LdamConfig, Listwise, ListwiseConfig, LogitAdjusted, LogitAdjustedConfig, LovaszHinge, LovaszHingeConfig, Overlap, PaCo, PaCoConfig, PairCost, PairwiseAuc, PairwiseAucConfig, PartialAuc, PartialAucConfig, Poly1, Poly1Config, RegressionError, SampleWeighted, SampleWeightedConfig, SampledSoftmax, SampledSoftmaxConfig, Seesaw, SeesawConfig, SigmoidFocal, SigmoidFocalConfig, SingleClass, Smoothed, SmoothedConfig, SmoothingShape, Soap, SoapConfig, SupCon, SupConConfig, SymmetricCrossEntropy, SymmetricCrossEntropyConfig, Tversky, TverskyConfig, Unseen, VectorScaling, VectorScalingConfig,
+    Alpha, AlphaBce, AlphaBceConfig, Annealed, AnnealedConfig, ArcFace, ArcFaceConfig, Asymmetric,
+    AsymmetricConfig, AsymmetricSingle, AsymmetricSingleConfig, AucMargin, AucMarginConfig,
+    BalancedContrastive, BalancedContrastiveConfig, BalancedMse, BalancedMseConfig, Bce, BceConfig,
+    Bpr, BprConfig, ClassWeighted, ClassWeightedConfig, CosFace, CosFaceConfig, CrossEntropy,
+    CrossEntropyConfig, Deferred, DeferredConfig, Dice, DiceConfig, Distillation,
+    DistillationConfig, DistributionBalanced, DistributionBalancedConfig, Equalization,
+    EqualizationConfig, EqualizationV2, EqualizationV2Config, Focal, FocalConfig, FocalR,
+    FocalRConfig, GeneralizedCrossEntropy, GeneralizedCrossEntropyConfig, GhmC, GhmCConfig,
+    IgnoreIndex, IgnoreIndexConfig, InBatchSoftmax, InBatchSoftmaxConfig, InfluenceBalanced,
+    InfluenceBalancedConfig, InversePropensity, InversePropensityConfig, LabelAwareSmoothing,
+    LabelAwareSmoothingConfig, Ldam, LdamConfig, Listwise, ListwiseConfig, LogitAdjusted,
+    LogitAdjustedConfig, LovaszHinge, LovaszHingeConfig, Overlap, PaCo, PaCoConfig, PairCost,
+    PairwiseAuc, PairwiseAucConfig, PartialAuc, PartialAucConfig, Poly1, Poly1Config,
+    RegressionError, SampleWeighted, SampleWeightedConfig, SampledSoftmax, SampledSoftmaxConfig,
+    Seesaw, SeesawConfig, SigmoidFocal, SigmoidFocalConfig, SingleClass, Smoothed, SmoothedConfig,
+    SmoothingShape, Soap, SoapConfig, SupCon, SupConConfig, SymmetricCrossEntropy,
+    SymmetricCrossEntropyConfig, Tversky, TverskyConfig, Unseen, VectorScaling,
+    VectorScalingConfig,
 };
 pub use propensity::inverse_propensities;
 pub use regression::{LabelDistributionSmoothing, label_distribution_smoothing};

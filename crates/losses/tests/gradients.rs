@@ -299,8 +299,7 @@ fn a_batch_of_one_class_costs_pairs_nothing_and_is_counted() {
     let loss = PairwiseAucConfig::new().init(&profile(&[3, 1]), &device).unwrap();
     for (ids, skipped) in [([1, 1, 1], 1), ([0, 0, 0], 2), ([0, 1, 0], 2)] {
         let x = Tensor::<2>::from_floats([[1e4], [-1.0], [-2.0]], &device).require_grad();
-        let value =
-            loss.forward(x.clone(), &Targets::from_ids(&ids, &device), Reduction::Mean);
+        let value = loss.forward(x.clone(), &Targets::from_ids(&ids, &device), Reduction::Mean);
         let gradient: Vec<f64> =
             x.grad(&value.clone().backward()).unwrap().try_into_vec_as().unwrap();
         let one_class = ids.iter().all(|id| id == &ids[0]);
@@ -364,9 +363,8 @@ fn schedules_switch_at_their_epochs() {
 #[test]
 fn an_ignored_row_leaves_the_mean() {
     let device = Device::flex();
-    let loss = IgnoreIndexConfig::new(CrossEntropyConfig::new())
-        .init(&profile(&[9, 1]), &device)
-        .unwrap();
+    let loss =
+        IgnoreIndexConfig::new(CrossEntropyConfig::new()).init(&profile(&[9, 1]), &device).unwrap();
     let x = common::matrix(&[1.0, 0.0, 0.5, 2.0], [2, 2], &device, DType::F64);
     let mean = |ids: [i32; 2]| {
         let targets = Targets::Ids(Tensor::from_ints(ids, &device));
@@ -455,8 +453,7 @@ fn sampled_softmax_is_the_full_one_when_everything_is_drawn() {
         .with_negatives(200_000)
         .init(&counts, &device)
         .unwrap();
-    let sampled =
-        loss.forward_sampled(queries.clone(), table.clone(), positives.clone(), 7);
+    let sampled = loss.forward_sampled(queries.clone(), table.clone(), positives.clone(), 7);
     let full = queries.clone().matmul(table.clone().transpose());
     let own = full.clone().gather(1, positives.unsqueeze_dim(1));
     let rest: Tensor<2> = full.exp().sum_dim(1) - own.clone().exp();

@@ -117,7 +117,11 @@ fn effective_numbers_are_finite_and_scaled() {
     // Cui et al. scale to the number of classes; the one without examples does not count.
     assert!((weights.iter().sum::<f64>() - 5.0).abs() < 1e-9);
     let ones = of(0.0);
-    assert!(ones.iter().enumerate().all(|(c, w)| if c == 4 { *w == 0.0 } else { (w - 1.0).abs() < 1e-12 }));
+    assert!(ones.iter().enumerate().all(|(c, w)| if c == 4 {
+        *w == 0.0
+    } else {
+        (w - 1.0).abs() < 1e-12
+    }));
     let inverse = of(1.0 - 1e-12);
     assert!((inverse[3] / inverse[0] - 310.0 / 17.0).abs() < 1e-2);
 }
@@ -126,15 +130,18 @@ fn effective_numbers_are_finite_and_scaled() {
 fn the_weighted_mean_divides_by_the_weights() {
     let device = Device::flex();
     let profile = ClassProfile::from_counts([4, 4, 2]).unwrap();
-    let config = CrossEntropyConfig::new().with_weights(ClassWeights::Explicit(vec![2.0, 0.0, 1.0]));
+    let config =
+        CrossEntropyConfig::new().with_weights(ClassWeights::Explicit(vec![2.0, 0.0, 1.0]));
     let loss = config.init(&profile, &device).unwrap();
     let x = matrix(&[1.0, 0.0, 0.5, 0.3, 0.2, -1.0], [2, 3], &device, DType::F64);
     let value = |ids: &[usize]| {
         let targets = Targets::from_ids(ids, &device);
         loss.forward(x.clone(), &targets, Reduction::WeightedMean).into_scalar::<f64>()
     };
-    let each: Vec<f64> =
-        loss.per_example(x.clone(), &Targets::from_ids(&[0, 2], &device)).try_into_vec_as().unwrap();
+    let each: Vec<f64> = loss
+        .per_example(x.clone(), &Targets::from_ids(&[0, 2], &device))
+        .try_into_vec_as()
+        .unwrap();
     assert!((value(&[0, 2]) - (each[0] + each[1]) / 3.0).abs() < 1e-12);
     assert_eq!(value(&[1, 1]), 0.0, "all weights are 0");
 }

@@ -96,11 +96,8 @@ impl Loss for AucMargin {
             });
             slopes.slice([0..1]) * self.config.rate
         };
-        let moved = [
-            a.clone() - slope(0),
-            b.clone() - slope(1),
-            (alpha.clone() + slope(2)).clamp_min(0.0),
-        ];
+        let moved =
+            [a.clone() - slope(0), b.clone() - slope(1), (alpha.clone() + slope(2)).clamp_min(0.0)];
         self.state = Tensor::cat(moved.to_vec(), 0);
     }
 

@@ -60,7 +60,8 @@ impl ClassWeighted {
         match targets {
             Targets::Soft(soft) if soft.dims()[1] != weights.dims()[1] => {
                 // A single column: class 1 is its indicator.
-                let two = Targets::Ids(targets.indicators(logits).greater_elem(0.5).int().squeeze_dim(1));
+                let two =
+                    Targets::Ids(targets.indicators(logits).greater_elem(0.5).int().squeeze_dim(1));
                 two.weigh(weights)
             }
             _ => targets.weigh(weights),

@@ -27,8 +27,7 @@ impl CosFaceConfig {
     pub fn init(&self, profile: &ClassProfile, device: &Device) -> Result<CosFace> {
         self.check()?;
         let margin = constant(&vec![self.margin; profile.classes()], device);
-        let softmax =
-            Softmax { margin: Some(margin), scale: self.scale, ..Softmax::default() };
+        let softmax = Softmax { margin: Some(margin), scale: self.scale, ..Softmax::default() };
         Ok(CosFace { softmax })
     }
 }

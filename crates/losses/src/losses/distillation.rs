@@ -71,8 +71,7 @@ impl Loss for Distillation {
         let p = softmax(teacher.clone(), 1);
         let entropy = (p.clone() * log_softmax(teacher, 1)).sum_dim(1).squeeze_dim::<1>(1);
         let student = Softmax { scale: t.recip(), ..Softmax::default() };
-        let divergence =
-            student.cross_entropy(logits.clone(), &Targets::Soft(p), None) + entropy;
+        let divergence = student.cross_entropy(logits.clone(), &Targets::Soft(p), None) + entropy;
         self.inner.compute(logits, targets) * (1.0 - share) + divergence * (share * t * t)
     }
 

@@ -36,8 +36,7 @@ pub struct GeneralizedCrossEntropy {
 
 impl Loss for GeneralizedCrossEntropy {
     fn compute(&self, logits: Tensor<2>, targets: &Targets) -> Tensor<1> {
-        Softmax::default().map(logits, targets, None, |log_p| {
-            ((log_p * self.q).exp().neg() + 1.0) / self.q
-        })
+        Softmax::default()
+            .map(logits, targets, None, |log_p| ((log_p * self.q).exp().neg() + 1.0) / self.q)
     }
 }

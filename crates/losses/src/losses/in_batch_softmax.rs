@@ -60,8 +60,8 @@ impl Loss for InBatchSoftmax {
         if self.config.mask_hits {
             let i = items.clone().unsqueeze_dim::<2>(1).expand([batch, batch]);
             let j = items.unsqueeze_dim::<2>(0).expand([batch, batch]);
-            let own = Tensor::<2, Int>::eye(batch, &u.device().without_autodiff())
-                .to_device(&u.device());
+            let own =
+                Tensor::<2, Int>::eye(batch, &u.device().without_autodiff()).to_device(&u.device());
             let hits = i.equal(j).bool_and(own.equal_elem(0));
             u = u.mask_fill(hits, MASKED);
         }

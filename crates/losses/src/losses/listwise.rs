@@ -24,9 +24,7 @@ impl ListwiseConfig {
     /// [`Error::OutOfRange`](crate::Error::OutOfRange).
     pub fn init(&self, _profile: &ClassProfile, _device: &Device) -> Result<Listwise> {
         self.check()?;
-        Ok(Listwise {
-            softmax: Softmax { scale: self.temperature.recip(), ..Softmax::default() },
-        })
+        Ok(Listwise { softmax: Softmax { scale: self.temperature.recip(), ..Softmax::default() } })
     }
 }
 

@@ -105,8 +105,7 @@ impl Loss for Soap {
                     let u = self.averaged(old, now.clone().detach()).detach();
                     let (u_up, u_all) = (at(&u, 0), at(&u, 1));
                     // The value of the averages with the gradient of the batch at them.
-                    let slope = up / u_all.clone()
-                        - all * u_up.clone() / u_all.clone().square();
+                    let slope = up / u_all.clone() - all * u_up.clone() / u_all.clone().square();
                     slope.clone() - slope.detach() + u_up / u_all
                 }
             };
@@ -131,8 +130,7 @@ impl Loss for Soap {
         let memory = self.memory.clone().to_device(&device).cast(now.dtype());
         let old = memory.clone().select(0, rows.clone());
         let change = self.averaged(old.clone(), now) - old;
-        self.memory =
-            memory.select_assign(0, rows, change, burn::tensor::IndexingUpdateOp::Add);
+        self.memory = memory.select_assign(0, rows, change, burn::tensor::IndexingUpdateOp::Add);
     }
 
     fn state(&self) -> Vec<f64> {

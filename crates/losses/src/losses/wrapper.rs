@@ -26,11 +26,7 @@ macro_rules! forward_hooks {
 /// The part of it that concerns the state.
 macro_rules! forward_state {
     () => {
-        fn end_batch(
-            &mut self,
-            logits: burn::tensor::Tensor<2>,
-            targets: &$crate::Targets,
-        ) {
+        fn end_batch(&mut self, logits: burn::tensor::Tensor<2>, targets: &$crate::Targets) {
             self.inner_mut().end_batch(logits, targets);
         }
 
