@@ -23,36 +23,69 @@ impl BinaryFocal {
 
     /// Values and slopes of both terms (without weights) at one logit:
     /// `((positive, negative), (positive', negative'))`.
+    ///
+    /// `FOCUS` and `MARGIN` say whether the exponents and the margin are in use, so that
+    /// the loops over rows have no branches.
     #[inline(always)]
-    pub(crate) fn at<T: Real>(&self, z: T) -> ((T, T), (T, T)) {
+    fn at<T: Real, const FOCUS: bool, const MARGIN: bool>(&self, z: T) -> ((T, T), (T, T)) {
         let zero = T::default();
         let e = (-z.abs()).exp();
         let log = e.ln_1p();
         // −log p and −log(1 − p): softplus of −z and of z.
         let cost_p = (-z).max(zero) + log;
         let cost_q = z.max(zero) + log;
-        let small = e / (T::ONE + e);
         let large = T::ONE / (T::ONE + e);
-        let (p, q) = if z > zero { (large, small) } else { (small, large) };
+        let small = e * large;
+        let p = if z > zero { large } else { small };
+        let q = if z > zero { small } else { large };
         let (g, h) = (T::of(self.gamma_positive), T::of(self.gamma_negative));
-        let focus = if self.gamma_positive == 0.0 { T::ONE } else { (-g * cost_q).exp() };
-        let positive = (focus * cost_p, -focus * (g * p * cost_p + q));
-        if self.margin == 0.0 {
-            let focus = if self.gamma_negative == 0.0 { T::ONE } else { (-h * cost_p).exp() };
-            let negative = (focus * cost_q, focus * (h * q * cost_q + p));
-            return ((positive.0, negative.0), (positive.1, negative.1));
-        }
-        // Below the margin a negative costs nothing; x is kept off 0 so that ln x is finite.
-        let x = p - T::of(self.margin);
-        let (x, on) = if x > zero { (x.max(T::of(1e-30)), T::ONE) } else { (T::ONE, zero) };
-        let rest = q + T::of(self.margin);
-        let cost = -rest.max(T::of(1e-30)).ln();
-        let focus = if self.gamma_negative == 0.0 { T::ONE } else { (h * x.ln()).exp() };
-        let slope = focus * (h * cost / x + T::ONE / rest) * p * q;
-        ((positive.0, on * focus * cost), (positive.1, on * slope))
+        let focus = |exponent: T| if FOCUS { exponent.exp() } else { T::ONE };
+        let focus_p = focus(-g * cost_q);
+        let positive = (focus_p * cost_p, -focus_p * (g * p * cost_p + q));
+        let negative = if MARGIN {
+            // Below the margin a negative costs nothing; x is kept off 0 for its logarithm.
+            let m = T::of(self.margin);
+            let x = p - m;
+            let on = if x > zero { T::ONE } else { zero };
+            let x = x.max(T::of(1e-30));
+            let rest = (q + m).max(T::of(1e-30));
+            let rest = if rest > T::ONE { T::ONE } else { rest };
+            let cost = -rest.ln();
+            let focus_q = if FOCUS { (h * x.ln()).exp() } else { T::ONE };
+            let slope = focus_q * (h * cost / x + T::ONE / rest) * p * q;
+            (on * focus_q * cost, on * slope)
+        } else {
+            let focus_q = focus(-h * cost_p);
+            (focus_q * cost_q, focus_q * (h * q * cost_q + p))
+        };
+        ((positive.0, negative.0), (positive.1, negative.1))
     }
 
-    /// [`at`](Self::at) in tensor operations.
+    /// `positive · (first term) + negative · (second term)`.
+    #[inline(always)]
+    pub(crate) fn value<T: Real, const FOCUS: bool, const MARGIN: bool>(
+        &self,
+        z: T,
+        positive: T,
+        negative: T,
+    ) -> T {
+        let ((p, n), _) = self.at::<T, FOCUS, MARGIN>(z);
+        positive * p + negative * n
+    }
+
+    /// The derivative of [`value`](Self::value).
+    #[inline(always)]
+    pub(crate) fn slope<T: Real, const FOCUS: bool, const MARGIN: bool>(
+        &self,
+        z: T,
+        positive: T,
+        negative: T,
+    ) -> T {
+        let (_, (p, n)) = self.at::<T, FOCUS, MARGIN>(z);
+        positive * p + negative * n
+    }
+
+    /// Values and slopes of both terms in tensor operations.
     #[allow(clippy::type_complexity)]
     pub(crate) fn tensors<B: Backend>(
         &self,

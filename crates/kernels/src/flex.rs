@@ -1,59 +1,54 @@
-//! Fused passes over rows for burn's CPU backend, in f32 and f64; other types take the
-//! default bodies.
+//! Fused passes over rows for burn's CPU backend, in f32 and f64 (half precision is widened
+//! before it gets here).
 
 use burn::backend::Flex;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::tensor::{Bytes, DType, Shape, TensorData};
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::BinaryFocal;
 use crate::ops::RowOps;
-use crate::real::{Real, fold};
+use crate::real::{Real, fill, fold, sum};
 
 type Float = FloatTensor<Flex>;
 
 /// Elements per task: enough to hide the cost of handing it out.
 const TASK: usize = 1 << 14;
 
-/// Runs the body in the float type of the tensor.
-macro_rules! fused {
-    ($tensor:expr, $T:ident => $body:expr) => {
+/// Calls a function that is generic in the float type and in what is in use of the terms.
+macro_rules! by_terms {
+    ($tensor:expr, $terms:expr, $f:ident($($argument:expr),* $(,)?)) => {{
+        let focus = $terms.gamma_positive > 0.0 || $terms.gamma_negative > 0.0;
+        match ($tensor.dtype(), focus, $terms.margin > 0.0) {
+            (DType::F64, false, false) => $f::<f64, false, false>($($argument),*),
+            (DType::F64, true, false) => $f::<f64, true, false>($($argument),*),
+            (DType::F64, false, true) => $f::<f64, false, true>($($argument),*),
+            (DType::F64, true, true) => $f::<f64, true, true>($($argument),*),
+            (_, false, false) => $f::<f32, false, false>($($argument),*),
+            (_, true, false) => $f::<f32, true, false>($($argument),*),
+            (_, false, true) => $f::<f32, false, true>($($argument),*),
+            (_, true, true) => $f::<f32, true, true>($($argument),*),
+        }
+    }};
+}
+
+/// Calls a generic function in the float type of the tensor.
+macro_rules! by_type {
+    ($tensor:expr, $f:ident($($argument:expr),* $(,)?)) => {
         match $tensor.dtype() {
-            DType::F64 => {
-                type $T = f64;
-                $body
-            }
-            _ => {
-                type $T = f32;
-                $body
-            }
+            DType::F64 => $f::<f64>($($argument),*),
+            _ => $f::<f32>($($argument),*),
         }
     };
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Shape2 {
-    rows: usize,
-    columns: usize,
+fn shape(tensor: &Float) -> (usize, usize) {
+    let dims = tensor.layout().shape();
+    (dims[0], dims[1])
 }
 
-impl Shape2 {
-    fn of(tensor: &Float) -> Self {
-        let dims = tensor.layout().shape();
-        Self { rows: dims[0], columns: dims[1] }
-    }
-
-    /// Rows per task.
-    fn chunk(self) -> usize {
-        (TASK / self.columns.max(1)).max(1)
-    }
-}
-
-fn contiguous(tensor: Float) -> Float {
-    tensor.to_contiguous()
-}
-
+/// The numbers of a contiguous tensor.
 fn values<T: Real>(tensor: &Float) -> &[T] {
     let start = tensor.layout().start_offset();
     &tensor.storage::<T>()[start..start + tensor.layout().num_elements()]
@@ -73,44 +68,45 @@ fn class_ids(ids: &IntTensor<Flex>, classes: usize) -> Vec<u32> {
     ids
 }
 
-/// `f(row)` for every row, in parallel and vectorised.
-fn each_row<T: Real>(shape: Shape2, f: impl Fn(usize) -> T + Sync) -> Vec<T> {
-    let mut out = vec![T::default(); shape.rows];
-    let chunk = shape.chunk();
-    out.par_chunks_mut(chunk).enumerate().for_each(|(i, out)| {
-        Arch::new().dispatch(
-            #[inline(always)]
-            || {
-                for (j, value) in out.iter_mut().enumerate() {
-                    *value = f(i * chunk + j);
-                }
-            },
-        );
-    });
-    out
+/// The rows of one task, for [`Arch::dispatch`].
+struct Task<'a, T, F> {
+    out: &'a mut [T],
+    width: usize,
+    first: usize,
+    f: &'a F,
 }
 
-/// A matrix whose rows `f(row, output)` fills.
-fn fill_rows<T: Real>(shape: Shape2, f: impl Fn(usize, &mut [T]) + Sync) -> Vec<T> {
-    let mut out = vec![T::default(); shape.rows * shape.columns];
-    let chunk = shape.chunk();
+impl<T, F: Fn(usize, &mut [T])> WithSimd for Task<'_, T, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for (j, row) in self.out.chunks_exact_mut(self.width).enumerate() {
+            (self.f)(self.first + j, row);
+        }
+    }
+}
+
+/// `rows × width` numbers whose rows `f(row, output)` fills, in parallel and with the
+/// best instructions of the processor. A row reads `columns` numbers.
+fn fill_rows<T: Real>(
+    rows: usize,
+    width: usize,
+    columns: usize,
+    f: impl Fn(usize, &mut [T]) + Sync,
+) -> Vec<T> {
+    let mut out = vec![T::default(); rows * width];
     if out.is_empty() {
         return out;
     }
-    out.par_chunks_mut(chunk * shape.columns).enumerate().for_each(|(i, out)| {
-        Arch::new().dispatch(
-            #[inline(always)]
-            || {
-                for (j, row) in out.chunks_exact_mut(shape.columns).enumerate() {
-                    f(i * chunk + j, row);
-                }
-            },
-        );
+    let chunk = (TASK / columns.max(1)).max(1);
+    out.par_chunks_mut(chunk * width).enumerate().for_each(|(i, out)| {
+        Arch::new().dispatch(Task { out, width, first: i * chunk, f: &f });
     });
     out
 }
 
-/// A row of `u = scale · (z + shift)`, with entry `y` moved by `−scale · margin`.
+/// A row of `u = scale · (z + shift)`.
 #[derive(Clone, Copy)]
 struct Row<'a, T> {
     z: &'a [T],
@@ -118,63 +114,357 @@ struct Row<'a, T> {
     scale: T,
 }
 
-impl<T: Real> Row<'_, T> {
+impl<'a, T: Real> Row<'a, T> {
+    #[inline(always)]
+    fn new(z: &'a [T], shift: &'a [T], scale: T, row: usize) -> Self {
+        let n = shift.len();
+        Self { z: &z[row * n..(row + 1) * n], shift, scale }
+    }
+
     #[inline(always)]
     fn u(&self, i: usize) -> T {
         self.scale * (self.z[i] + self.shift[i])
     }
 
-    /// Folds a function of u over all entries but `y` (none, when `y` is the length).
+    /// `(u_y − scale · margin_y)`.
     #[inline(always)]
-    fn fold_but(&self, y: usize, start: T, f: impl Fn(T) -> T, join: impl Fn(T, T) -> T) -> T {
-        let part = |from: usize, to: usize| {
-            let (z, shift) = (&self.z[from..to], &self.shift[from..to]);
-            fold(to - from, start, |i| f(self.scale * (z[i] + shift[i])), &join)
-        };
-        let before = part(0, y);
-        if y >= self.z.len() { before } else { join(before, part(y + 1, self.z.len())) }
+    fn lowered(&self, y: usize, margin: &[T]) -> T {
+        self.u(y) - self.scale * margin[y]
+    }
+
+    #[inline(always)]
+    fn part(&self, from: usize, to: usize) -> [&'a [T]; 2] {
+        [&self.z[from..to], &self.shift[from..to]]
+    }
+
+    #[inline(always)]
+    fn largest(&self, from: usize, to: usize, start: T) -> T {
+        let scale = self.scale;
+        fold(
+            self.part(from, to),
+            start,
+            #[inline(always)]
+            |[z, s]| scale * (z + s),
+            T::max,
+        )
+    }
+
+    #[inline(always)]
+    fn exponentials(&self, from: usize, to: usize, top: T) -> T {
+        let scale = self.scale;
+        sum(
+            self.part(from, to),
+            #[inline(always)]
+            |[z, s]| (scale * (z + s) - top).exp(),
+        )
     }
 
     /// `log Σ exp u`.
     #[inline(always)]
     fn log_sum_exp(&self) -> T {
         let n = self.z.len();
-        let top = self.fold_but(n, T::LOWEST, |u| u, T::max);
-        top + self.fold_but(n, T::default(), |u| (u - top).exp(), |a, b| a + b).ln()
+        let top = self.largest(0, n, T::LOWEST);
+        top + self.exponentials(0, n, top).ln()
     }
 
     /// The same with `u_y` replaced by `value`.
     #[inline(always)]
     fn log_sum_exp_with(&self, y: usize, value: T) -> T {
-        let top = self.fold_but(y, value, |u| u, T::max);
-        let rest = self.fold_but(y, T::default(), |u| (u - top).exp(), |a, b| a + b);
+        let n = self.z.len();
+        let top = self.largest(y + 1, n, self.largest(0, y, value));
+        let rest = self.exponentials(0, y, top) + self.exponentials(y + 1, n, top);
         top + (rest + (value - top).exp()).ln()
     }
 }
 
-/// Sum of `f(column)` over a row.
-#[inline(always)]
-fn sum<T: Real>(n: usize, f: impl Fn(usize) -> T) -> T {
-    fold(n, T::default(), f, |a, b| a + b)
+fn log_prob_lse<T: Real>(
+    logits: &Float,
+    ids: &[u32],
+    shift: &Float,
+    margin: &Float,
+    scale: f64,
+) -> (Float, Float) {
+    let (rows, n) = shape(logits);
+    let (z, shift, margin) = (values::<T>(logits), values(shift), values(margin));
+    let scale = T::of(scale);
+    let lse = fill_rows(
+        rows,
+        1,
+        n,
+        #[inline(always)]
+        |b, out| {
+            let (row, y) = (Row::new(z, shift, scale, b), ids[b] as usize);
+            out[0] = row.log_sum_exp_with(y, row.lowered(y, margin));
+        },
+    );
+    let picked: Vec<T> = (lse.iter().zip(ids).enumerate())
+        .map(|(b, (&lse, &y))| Row::new(z, shift, scale, b).lowered(y as usize, margin) - lse)
+        .collect();
+    (tensor(picked, rows, 1), tensor(lse, rows, 1))
 }
 
-/// The pieces of [`RowOps::log_prob_lse`] and its backward pass in one type.
-struct LogProb<'a, T> {
-    z: &'a [T],
-    ids: &'a [u32],
-    shift: &'a [T],
-    margin: &'a [T],
-    scale: T,
+fn log_prob_backward<T: Real>(
+    logits: &Float,
+    ids: &[u32],
+    [shift, margin, lse, grad]: [&Float; 4],
+    scale: f64,
+) -> Float {
+    let (rows, n) = shape(logits);
+    let (z, shift, margin) = (values::<T>(logits), values(shift), values::<T>(margin));
+    let (lse, grad) = (values::<T>(lse), values::<T>(grad));
+    let scale = T::of(scale);
+    let out = fill_rows(
+        rows,
+        n,
+        n,
+        #[inline(always)]
+        |b, out| {
+            let (row, y) = (Row::new(z, shift, scale, b), ids[b] as usize);
+            let (lse, g) = (lse[b], scale * grad[b]);
+            fill(
+                out,
+                row.part(0, n),
+                #[inline(always)]
+                |[z, s]| -g * (scale * (z + s) - lse).exp(),
+            );
+            out[y] = g * (T::ONE - (row.lowered(y, margin) - lse).exp());
+        },
+    );
+    tensor(out, rows, n)
 }
 
-impl<T: Real> LogProb<'_, T> {
-    #[inline(always)]
-    fn row(&self, b: usize) -> (Row<'_, T>, usize, T) {
-        let n = self.shift.len();
-        let row = Row { z: &self.z[b * n..(b + 1) * n], shift: self.shift, scale: self.scale };
-        let y = self.ids[b] as usize;
-        (row, y, row.u(y) - self.scale * self.margin[y])
+fn cross_entropy_lse<T: Real>(
+    logits: &Float,
+    targets: &Float,
+    shift: &Float,
+    scale: f64,
+) -> (Float, Float) {
+    let (rows, n) = shape(logits);
+    let (z, t, shift) = (values::<T>(logits), values::<T>(targets), values(shift));
+    let scale = T::of(scale);
+    let both = fill_rows(
+        rows,
+        2,
+        n,
+        #[inline(always)]
+        |b, out| {
+            let row = Row::new(z, shift, scale, b);
+            let lse = row.log_sum_exp();
+            let [z, shift] = row.part(0, n);
+            let cost = sum(
+                [z, shift, &t[b * n..(b + 1) * n]],
+                #[inline(always)]
+                |[z, s, t]| t * (lse - scale * (z + s)),
+            );
+            (out[0], out[1]) = (cost, lse);
+        },
+    );
+    let every = |k: usize| both.iter().skip(k).step_by(2).copied().collect::<Vec<T>>();
+    (tensor(every(0), rows, 1), tensor(every(1), rows, 1))
+}
+
+fn cross_entropy_backward<T: Real>(
+    logits: &Float,
+    [targets, shift, lse, grad]: [&Float; 4],
+    scale: f64,
+) -> Float {
+    let (rows, n) = shape(logits);
+    let (z, t, shift) = (values::<T>(logits), values::<T>(targets), values(shift));
+    let (lse, grad) = (values::<T>(lse), values::<T>(grad));
+    let scale = T::of(scale);
+    let out = fill_rows(
+        rows,
+        n,
+        n,
+        #[inline(always)]
+        |b, out| {
+            let [z, shift] = Row::new(z, shift, scale, b).part(0, n);
+            let t = &t[b * n..(b + 1) * n];
+            let (lse, g) = (lse[b], scale * grad[b]);
+            let mass = sum(
+                [t],
+                #[inline(always)]
+                |[t]| t,
+            );
+            fill(
+                out,
+                [z, shift, t],
+                #[inline(always)]
+                |[z, s, t]| g * ((scale * (z + s) - lse).exp() * mass - t),
+            );
+        },
+    );
+    tensor(out, rows, n)
+}
+
+fn log_softmax_rows<T: Real>(logits: &Float, shift: &Float, scale: f64) -> Float {
+    let (rows, n) = shape(logits);
+    let (z, shift) = (values::<T>(logits), values(shift));
+    let scale = T::of(scale);
+    let out = fill_rows(
+        rows,
+        n,
+        n,
+        #[inline(always)]
+        |b, out| {
+            let row = Row::new(z, shift, scale, b);
+            let lse = row.log_sum_exp();
+            fill(
+                out,
+                row.part(0, n),
+                #[inline(always)]
+                |[z, s]| scale * (z + s) - lse,
+            );
+        },
+    );
+    tensor(out, rows, n)
+}
+
+fn log_softmax_rows_backward<T: Real>(output: &Float, grad: &Float, scale: f64) -> Float {
+    let (rows, n) = shape(output);
+    let (log_p, grad) = (values::<T>(output), values::<T>(grad));
+    let scale = T::of(scale);
+    let out = fill_rows(
+        rows,
+        n,
+        n,
+        #[inline(always)]
+        |b, out| {
+            let (log_p, grad) = (&log_p[b * n..(b + 1) * n], &grad[b * n..(b + 1) * n]);
+            let total = sum(
+                [grad],
+                #[inline(always)]
+                |[g]| g,
+            );
+            fill(
+                out,
+                [log_p, grad],
+                #[inline(always)]
+                |[l, g]| scale * (g - l.exp() * total),
+            );
+        },
+    );
+    tensor(out, rows, n)
+}
+
+/// Rows of one column are taken this many at a time, so that there is something to vectorise.
+const SINGLES: usize = 256;
+
+fn binary<T: Real, const FOCUS: bool, const MARGIN: bool>(
+    [logits, targets, positive, negative]: [&Float; 4],
+    f: BinaryFocal,
+) -> Float {
+    let (rows, n) = shape(logits);
+    let (z, t) = (values::<T>(logits), values::<T>(targets));
+    let (wp, wn) = (values::<T>(positive), values::<T>(negative));
+    let out = if n == 1 {
+        let (wp, wn) = (wp[0], wn[0]);
+        singles(
+            [z, t],
+            #[inline(always)]
+            |[z, t]| f.value::<T, FOCUS, MARGIN>(z, wp * t, wn * (T::ONE - t)),
+        )
+    } else {
+        fill_rows(
+            rows,
+            1,
+            n,
+            #[inline(always)]
+            |b, out| {
+                let at = b * n..(b + 1) * n;
+                out[0] = sum(
+                    [&z[at.clone()], &t[at], wp, wn],
+                    #[inline(always)]
+                    |[z, t, wp, wn]| f.value::<T, FOCUS, MARGIN>(z, wp * t, wn * (T::ONE - t)),
+                );
+            },
+        )
+    };
+    tensor(out, rows, 1)
+}
+
+fn binary_backward<T: Real, const FOCUS: bool, const MARGIN: bool>(
+    [logits, targets, positive, negative, grad]: [&Float; 5],
+    f: BinaryFocal,
+) -> Float {
+    let (rows, n) = shape(logits);
+    let (z, t, grad) = (values::<T>(logits), values::<T>(targets), values::<T>(grad));
+    let (wp, wn) = (values::<T>(positive), values::<T>(negative));
+    let out = if n == 1 {
+        let (wp, wn) = (wp[0], wn[0]);
+        singles(
+            [z, t, grad],
+            #[inline(always)]
+            |[z, t, g]| g * f.slope::<T, FOCUS, MARGIN>(z, wp * t, wn * (T::ONE - t)),
+        )
+    } else {
+        fill_rows(
+            rows,
+            n,
+            n,
+            #[inline(always)]
+            |b, out| {
+                let (at, g) = (b * n..(b + 1) * n, grad[b]);
+                fill(
+                    out,
+                    [&z[at.clone()], &t[at], wp, wn],
+                    #[inline(always)]
+                    |[z, t, wp, wn]| g * f.slope::<T, FOCUS, MARGIN>(z, wp * t, wn * (T::ONE - t)),
+                );
+            },
+        )
+    };
+    tensor(out, rows, n)
+}
+
+/// `f` of every entry of aligned vectors.
+fn singles<T: Real, const N: usize>(
+    inputs: [&[T]; N],
+    f: impl Fn([T; N]) -> T + Sync,
+) -> Vec<T> {
+    let rows = inputs[0].len();
+    // The last block is filled up by going back, not by a loop of its own.
+    let blocks = rows.div_ceil(SINGLES);
+    if rows < SINGLES {
+        return fill_rows(
+            1,
+            rows,
+            rows,
+            #[inline(always)]
+            |_, out| {
+                fill(
+                    out,
+                    inputs,
+                    #[inline(always)]
+                    |x| f(x),
+                );
+            },
+        );
     }
+    let start = |i: usize| (i * SINGLES).min(rows - SINGLES);
+    let mut out = fill_rows(
+        blocks,
+        SINGLES,
+        SINGLES,
+        #[inline(always)]
+        |i, out| {
+            let from = start(i);
+            let block = inputs.map(
+                #[inline(always)]
+                |input| &input[from..from + SINGLES],
+            );
+            fill(
+                out,
+                block,
+                #[inline(always)]
+                |x| f(x),
+            );
+        },
+    );
+    let last = (blocks - 1) * SINGLES;
+    let repeated = last - start(blocks - 1);
+    out.drain(last..last + repeated);
+    out
 }
 
 impl RowOps for Flex {
@@ -185,24 +475,9 @@ impl RowOps for Flex {
         margin: Float,
         scale: f64,
     ) -> (Float, Float) {
-        let shape = Shape2::of(&logits);
-        let (logits, shift, margin) = (contiguous(logits), contiguous(shift), contiguous(margin));
-        let ids = class_ids(&ids, shape.columns);
-        fused!(logits, T => {
-            let rows = LogProb::<T> {
-                z: values(&logits),
-                ids: &ids,
-                shift: values(&shift),
-                margin: values(&margin),
-                scale: T::of(scale),
-            };
-            let lse = each_row(shape, #[inline(always)] |b| {
-                let (row, y, value) = rows.row(b);
-                row.log_sum_exp_with(y, value)
-            });
-            let picked = (0..shape.rows).map(|b| rows.row(b).2 - lse[b]).collect::<Vec<T>>();
-            (tensor(picked, shape.rows, 1), tensor(lse, shape.rows, 1))
-        })
+        let [z, shift, margin] = [logits, shift, margin].map(|x| x.to_contiguous());
+        let ids = class_ids(&ids, shape(&z).1);
+        by_type!(z, log_prob_lse(&z, &ids, &shift, &margin, scale))
     }
 
     fn log_prob_backward(
@@ -214,30 +489,10 @@ impl RowOps for Flex {
         lse: Float,
         grad: Float,
     ) -> Float {
-        let shape = Shape2::of(&logits);
-        let (logits, shift, margin) = (contiguous(logits), contiguous(shift), contiguous(margin));
-        let (lse, grad) = (contiguous(lse), contiguous(grad));
-        let ids = class_ids(&ids, shape.columns);
-        fused!(logits, T => {
-            let rows = LogProb::<T> {
-                z: values(&logits),
-                ids: &ids,
-                shift: values(&shift),
-                margin: values(&margin),
-                scale: T::of(scale),
-            };
-            let (lse, grad) = (values::<T>(&lse), values::<T>(&grad));
-            let out = fill_rows(shape, #[inline(always)] |b, out: &mut [T]| {
-                let (row, y, value) = rows.row(b);
-                let (lse, g) = (lse[b], rows.scale * grad[b]);
-                let (z, shift) = (&row.z[..out.len()], &row.shift[..out.len()]);
-                for i in 0..out.len() {
-                    out[i] = -g * (row.scale * (z[i] + shift[i]) - lse).exp();
-                }
-                out[y] = g * (T::ONE - (value - lse).exp());
-            });
-            tensor(out, shape.rows, shape.columns)
-        })
+        let z = logits.to_contiguous();
+        let ids = class_ids(&ids, shape(&z).1);
+        let [shift, margin, lse, grad] = [shift, margin, lse, grad].map(|x| x.to_contiguous());
+        by_type!(z, log_prob_backward(&z, &ids, [&shift, &margin, &lse, &grad], scale))
     }
 
     fn cross_entropy_lse(
@@ -246,19 +501,8 @@ impl RowOps for Flex {
         shift: Float,
         scale: f64,
     ) -> (Float, Float) {
-        let shape = Shape2::of(&logits);
-        let (logits, targets, shift) = (contiguous(logits), contiguous(targets), contiguous(shift));
-        fused!(logits, T => {
-            let (z, t, shift) = (values::<T>(&logits), values::<T>(&targets), values::<T>(&shift));
-            let n = shape.columns;
-            let row = |b: usize| Row { z: &z[b * n..(b + 1) * n], shift, scale: T::of(scale) };
-            let lse = each_row(shape, #[inline(always)] |b| row(b).log_sum_exp());
-            let cost = each_row(shape, #[inline(always)] |b| {
-                let (row, t, lse) = (row(b), &t[b * n..(b + 1) * n], lse[b]);
-                sum(n, |i| t[i] * (lse - row.u(i)))
-            });
-            (tensor(cost, shape.rows, 1), tensor(lse, shape.rows, 1))
-        })
+        let [z, t, shift] = [logits, targets, shift].map(|x| x.to_contiguous());
+        by_type!(z, cross_entropy_lse(&z, &t, &shift, scale))
     }
 
     fn cross_entropy_backward(
@@ -269,60 +513,19 @@ impl RowOps for Flex {
         lse: Float,
         grad: Float,
     ) -> Float {
-        let shape = Shape2::of(&logits);
-        let (logits, targets, shift) = (contiguous(logits), contiguous(targets), contiguous(shift));
-        let (lse, grad) = (contiguous(lse), contiguous(grad));
-        fused!(logits, T => {
-            let (z, t, shift) = (values::<T>(&logits), values::<T>(&targets), values::<T>(&shift));
-            let (lse, grad) = (values::<T>(&lse), values::<T>(&grad));
-            let scale = T::of(scale);
-            let out = fill_rows(shape, #[inline(always)] |b, out: &mut [T]| {
-                let n = out.len();
-                let (z, t, shift) = (&z[b * n..(b + 1) * n], &t[b * n..(b + 1) * n], &shift[..n]);
-                let (lse, g, mass) = (lse[b], scale * grad[b], sum(n, |i| t[i]));
-                for i in 0..n {
-                    out[i] = g * ((scale * (z[i] + shift[i]) - lse).exp() * mass - t[i]);
-                }
-            });
-            tensor(out, shape.rows, shape.columns)
-        })
+        let z = logits.to_contiguous();
+        let [t, shift, lse, grad] = [targets, shift, lse, grad].map(|x| x.to_contiguous());
+        by_type!(z, cross_entropy_backward(&z, [&t, &shift, &lse, &grad], scale))
     }
 
     fn log_softmax_rows(logits: Float, shift: Float, scale: f64) -> Float {
-        let shape = Shape2::of(&logits);
-        let (logits, shift) = (contiguous(logits), contiguous(shift));
-        fused!(logits, T => {
-            let (z, shift) = (values::<T>(&logits), values::<T>(&shift));
-            let scale = T::of(scale);
-            let out = fill_rows(shape, #[inline(always)] |b, out: &mut [T]| {
-                let n = out.len();
-                let row = Row { z: &z[b * n..(b + 1) * n], shift, scale };
-                let lse = row.log_sum_exp();
-                let (z, shift) = (&row.z[..n], &row.shift[..n]);
-                for i in 0..n {
-                    out[i] = scale * (z[i] + shift[i]) - lse;
-                }
-            });
-            tensor(out, shape.rows, shape.columns)
-        })
+        let [z, shift] = [logits, shift].map(|x| x.to_contiguous());
+        by_type!(z, log_softmax_rows(&z, &shift, scale))
     }
 
     fn log_softmax_rows_backward(output: Float, scale: f64, grad: Float) -> Float {
-        let shape = Shape2::of(&output);
-        let (output, grad) = (contiguous(output), contiguous(grad));
-        fused!(output, T => {
-            let (log_p, grad) = (values::<T>(&output), values::<T>(&grad));
-            let scale = T::of(scale);
-            let out = fill_rows(shape, #[inline(always)] |b, out: &mut [T]| {
-                let n = out.len();
-                let (log_p, grad) = (&log_p[b * n..(b + 1) * n], &grad[b * n..(b + 1) * n]);
-                let total = sum(n, |i| grad[i]);
-                for i in 0..n {
-                    out[i] = scale * (grad[i] - log_p[i].exp() * total);
-                }
-            });
-            tensor(out, shape.rows, shape.columns)
-        })
+        let [output, grad] = [output, grad].map(|x| x.to_contiguous());
+        by_type!(output, log_softmax_rows_backward(&output, &grad, scale))
     }
 
     fn binary_focal(
@@ -332,25 +535,8 @@ impl RowOps for Flex {
         negative: Float,
         terms: BinaryFocal,
     ) -> Float {
-        let shape = Shape2::of(&logits);
-        let (logits, targets) = (contiguous(logits), contiguous(targets));
-        let (positive, negative) = (contiguous(positive), contiguous(negative));
-        fused!(logits, T => {
-            let (z, t) = (values::<T>(&logits), values::<T>(&targets));
-            let (wp, wn) = (values::<T>(&positive), values::<T>(&negative));
-            let n = shape.columns;
-            let cost = |i: usize, c: usize| {
-                let ((p, q), _) = terms.at(z[i]);
-                wp[c] * t[i] * p + wn[c] * (T::ONE - t[i]) * q
-            };
-            let out = if n == 1 {
-                // One column: the batch is the loop to vectorise.
-                each_row(shape, #[inline(always)] |b| cost(b, 0))
-            } else {
-                each_row(shape, #[inline(always)] |b| sum(n, |c| cost(b * n + c, c)))
-            };
-            tensor(out, shape.rows, 1)
-        })
+        let [z, t, p, n] = [logits, targets, positive, negative].map(|x| x.to_contiguous());
+        by_terms!(z, terms, binary([&z, &t, &p, &n], terms))
     }
 
     fn binary_focal_backward(
@@ -361,29 +547,8 @@ impl RowOps for Flex {
         terms: BinaryFocal,
         grad: Float,
     ) -> Float {
-        let shape = Shape2::of(&logits);
-        let (logits, targets) = (contiguous(logits), contiguous(targets));
-        let (positive, negative) = (contiguous(positive), contiguous(negative));
-        let grad = contiguous(grad);
-        fused!(logits, T => {
-            let (z, t) = (values::<T>(&logits), values::<T>(&targets));
-            let (wp, wn) = (values::<T>(&positive), values::<T>(&negative));
-            let grad = values::<T>(&grad);
-            let n = shape.columns;
-            let slope = |i: usize, c: usize| {
-                let (_, (p, q)) = terms.at(z[i]);
-                wp[c] * t[i] * p + wn[c] * (T::ONE - t[i]) * q
-            };
-            let out = if n == 1 {
-                each_row(shape, #[inline(always)] |b| grad[b] * slope(b, 0))
-            } else {
-                fill_rows(shape, #[inline(always)] |b, out: &mut [T]| {
-                    for c in 0..n {
-                        out[c] = grad[b] * slope(b * n + c, c);
-                    }
-                })
-            };
-            tensor(out, shape.rows, n)
-        })
+        let [z, t, p, n] = [logits, targets, positive, negative].map(|x| x.to_contiguous());
+        let grad = grad.to_contiguous();
+        by_terms!(z, terms, binary_backward([&z, &t, &p, &n, &grad], terms))
     }
 }

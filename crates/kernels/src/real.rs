@@ -1,4 +1,11 @@
-//! Elementary functions over whole chunks, written so that the compiler vectorises them.
+//! Elementary functions and loops over rows, written so that the compiler vectorises them:
+//! every closure is marked to be inlined, since only what is inlined into the dispatched
+//! function may use its instructions.
+//!
+//! They use fused multiply-add. A processor without it (x86 before 2013) gets the same
+//! numbers slowly.
+
+use std::array::from_fn;
 
 use burn::tensor::Element;
 
@@ -76,8 +83,8 @@ impl Real for f32 {
         value as f32
     }
 
-    /// `2ⁿ e^r` with `n = round(x / ln 2)` and |r| ≤ ln 2 / 2: the Taylor polynomial of
-    /// degree 7 leaves a relative error of about 1e-7.
+    /// `2ⁿ e^r` with `n = round(x / ln 2)` and |r| ≤ ln 2 / 2: a polynomial of degree 6,
+    /// fitted there, whose own error is 1e-8.
     #[inline(always)]
     fn exp(self) -> Self {
         // Adding 1.5 · 2²³ rounds to an integer and leaves it in the low bits.
@@ -89,9 +96,9 @@ impl Real for f32 {
         let shifted = x * std::f32::consts::LOG2_E + ROUND;
         let n = shifted - ROUND;
         let r = (x - n * LN2_HIGH) - n * LN2_LOW;
-        let mut p = 1.0 / 5040.0;
-        for c in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
-            p = p * r + c;
+        let mut p: f32 = 1.393_368_8e-3;
+        for c in [8.363_205e-3, 4.166_646_3e-2, 0.166_665_76, 0.5, 1.0, 1.0] {
+            p = p.mul_add(r, c);
         }
         let power = f32::from_bits((shifted.to_bits() << 23).wrapping_add(0x3f80_0000));
         let value = p * power;
@@ -108,9 +115,9 @@ impl Real for f32 {
         let mantissa = f32::from_bits((bits & 0x007f_ffff) + SQRT_HALF);
         let s = (mantissa - 1.0) / (mantissa + 1.0);
         let w = s * s;
-        let mut p = 1.0 / 9.0;
+        let mut p: f32 = 1.0 / 9.0;
         for c in [1.0 / 7.0, 1.0 / 5.0, 1.0 / 3.0, 1.0] {
-            p = p * w + c;
+            p = p.mul_add(w, c);
         }
         exponent * std::f32::consts::LN_2 + 2.0 * s * p
     }
@@ -120,9 +127,9 @@ impl Real for f32 {
     fn ln_1p(self) -> Self {
         let s = self / (2.0 + self);
         let w = s * s;
-        let mut p = 1.0 / 15.0;
+        let mut p: f32 = 1.0 / 15.0;
         for c in [1.0 / 13.0, 1.0 / 11.0, 1.0 / 9.0, 1.0 / 7.0, 1.0 / 5.0, 1.0 / 3.0, 1.0] {
-            p = p * w + c;
+            p = p.mul_add(w, c);
         }
         2.0 * s * p
     }
@@ -138,31 +145,93 @@ impl Real for f32 {
     }
 }
 
-/// Folds a row with independent lanes, which the compiler may keep in one vector.
+/// Folds `f` over aligned inputs in independent lanes, which the compiler keeps in vectors.
 #[inline(always)]
-pub(crate) fn fold<T: Real>(
-    n: usize,
+pub(crate) fn fold<T: Real, const N: usize>(
+    inputs: [&[T]; N],
     start: T,
-    value: impl Fn(usize) -> T,
+    f: impl Fn([T; N]) -> T,
     join: impl Fn(T, T) -> T,
 ) -> T {
+    let n = inputs[0].len();
+    let inputs = inputs.map(
+        #[inline(always)]
+        |input| input[..n].as_chunks::<LANES>(),
+    );
     let mut lanes = [start; LANES];
-    let whole = n - n % LANES;
-    let mut i = 0;
-    while i < whole {
-        for (lane, total) in lanes.iter_mut().enumerate() {
-            *total = join(*total, value(i + lane));
+    for i in 0..n / LANES {
+        let chunk: [&[T; LANES]; N] = from_fn(
+            #[inline(always)]
+            |k| &inputs[k].0[i],
+        );
+        for lane in 0..LANES {
+            let value = f(from_fn(
+                #[inline(always)]
+                |k| chunk[k][lane],
+            ));
+            lanes[lane] = join(lanes[lane], value);
         }
-        i += LANES;
     }
     let mut total = start;
     for lane in lanes {
         total = join(total, lane);
     }
-    for i in whole..n {
-        total = join(total, value(i));
+    for i in 0..n % LANES {
+        let value = f(from_fn(
+            #[inline(always)]
+            |k| inputs[k].1[i],
+        ));
+        total = join(total, value);
     }
     total
+}
+
+/// Σ f over aligned inputs.
+#[inline(always)]
+pub(crate) fn sum<T: Real, const N: usize>(inputs: [&[T]; N], f: impl Fn([T; N]) -> T) -> T {
+    fold(
+        inputs,
+        T::default(),
+        f,
+        #[inline(always)]
+        |a, b| a + b,
+    )
+}
+
+/// Writes `f` of aligned inputs.
+#[inline(always)]
+pub(crate) fn fill<T: Real, const N: usize>(
+    out: &mut [T],
+    inputs: [&[T]; N],
+    f: impl Fn([T; N]) -> T,
+) {
+    let n = out.len();
+    let inputs = inputs.map(
+        #[inline(always)]
+        |input| input[..n].as_chunks::<LANES>(),
+    );
+    let (whole, rest) = out.as_chunks_mut::<LANES>();
+    for (i, out) in whole.iter_mut().enumerate() {
+        let chunk: [&[T; LANES]; N] = from_fn(
+            #[inline(always)]
+            |k| &inputs[k].0[i],
+        );
+        // All loads before the store, or the compiler must expect them to overlap.
+        let mut values = [T::default(); LANES];
+        for lane in 0..LANES {
+            values[lane] = f(from_fn(
+                #[inline(always)]
+                |k| chunk[k][lane],
+            ));
+        }
+        *out = values;
+    }
+    for (i, out) in rest.iter_mut().enumerate() {
+        *out = f(from_fn(
+            #[inline(always)]
+            |k| inputs[k].1[i],
+        ));
+    }
 }
 
 #[cfg(test)]
@@ -198,8 +267,11 @@ mod tests {
     #[test]
     fn a_fold_sees_every_value_once() {
         for n in [0, 1, 15, 16, 17, 100] {
-            let sum = fold(n, 0.0, |i| i as f64, |a, b| a + b);
-            assert_eq!(sum, (0..n).sum::<usize>() as f64);
+            let row: Vec<f64> = (0..n).map(|i| i as f64).collect();
+            assert_eq!(sum([&row, &row], |[a, b]| a + b), (0..n).sum::<usize>() as f64 * 2.0);
+            let mut out = vec![0.0; n];
+            fill(&mut out, [&row], |[a]| a + 1.0);
+            assert!(out.iter().zip(&row).all(|(o, r)| *o == r + 1.0));
         }
     }
 }

@@ -1,7 +1,7 @@
 use burn::tensor::{Device, Tensor};
 use counterweight_core::ClassProfile;
 
-use super::sup_con::{off_diagonal, similarities};
+use super::sup_con::Rows;
 use crate::family::Softmax;
 use crate::macros::loss_config;
 use crate::{Loss, Result, Targets};
@@ -41,14 +41,12 @@ pub struct BalancedContrastive {
 
 impl Loss for BalancedContrastive {
     fn compute(&self, logits: Tensor<2>, targets: &Targets) -> Tensor<1> {
-        let batch = logits.dims()[0];
-        let ids = targets.classes();
-        let other = off_diagonal(batch, &logits);
-        let (similar, partners) = similarities(logits, &ids, self.temperature);
+        let Rows { cosines, partners, diagonal } = Rows::new(logits, &targets.classes());
+        let similar = cosines / self.temperature;
         // Rows of k's class other than i: all rows of the class, without i in its own.
         let class_rows: Tensor<2> = partners.clone().sum_dim(1).transpose() + 1.0;
         let rows = (class_rows - partners.clone()).clamp_min(1.0);
-        let shift = (rows.log() * other).detach();
+        let shift = rows.log().mask_fill(diagonal, 0.0).detach();
         let n = partners.clone().sum_dim(1);
         let share = partners / n.clone().clamp_min(1.0);
         // The numerator has no 1/n: take its shift back.

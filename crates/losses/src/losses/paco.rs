@@ -1,7 +1,7 @@
 use burn::tensor::{Device, Tensor};
 use counterweight_core::ClassProfile;
 
-use super::sup_con::similarities;
+use super::sup_con::Rows;
 use crate::family::Softmax;
 use crate::loss::{constant, row};
 use crate::macros::loss_config;
@@ -55,8 +55,8 @@ impl Loss for PaCo {
         assert!(columns > classes, "PaCo takes class logits followed by embeddings");
         let centres = logits.clone().slice([0..batch, 0..classes]);
         let embeddings = logits.slice([0..batch, classes..columns]);
-        let (similar, partners) =
-            similarities(embeddings, &targets.classes(), self.config.temperature);
+        let Rows { cosines, partners, .. } = Rows::new(embeddings, &targets.classes());
+        let similar = cosines / self.config.temperature;
         let own = targets.dense(&centres) * self.config.beta;
         let centres = centres.clone() + row(&self.shift, &centres);
         let weights = Tensor::cat(vec![own, partners * self.config.alpha], 1);

@@ -1,11 +1,11 @@
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Bool, Device, Int, Tensor};
 use counterweight_core::ClassProfile;
 
 use crate::family::Softmax;
 use crate::macros::loss_config;
 use crate::{Loss, Result, Targets};
 
-/// Far below every similarity over a temperature, and finite.
+/// Far below every cosine, and finite also over a small temperature.
 const MASKED: f64 = -1e5;
 
 loss_config! {
@@ -41,35 +41,37 @@ pub struct SupCon {
 
 impl Loss for SupCon {
     fn compute(&self, logits: Tensor<2>, targets: &Targets) -> Tensor<1> {
-        let ids = targets.classes();
-        let (similar, partners) = similarities(logits, &ids, self.temperature);
-        let n = partners.clone().sum_dim(1).clamp_min(1.0);
-        Softmax::default().cross_entropy(similar, &Targets::Soft(partners / n), None)
+        let rows = Rows::new(logits, &targets.classes());
+        let share = rows.partners.clone() / rows.partners.sum_dim(1).clamp_min(1.0);
+        let softmax = Softmax { scale: self.temperature.recip(), ..Softmax::default() };
+        softmax.cross_entropy(rows.cosines, &Targets::Soft(share), None)
     }
 }
 
-/// `e_i · e_j / T` with the diagonal far below everything, and 1 where two different rows
-/// are of one class: both `[batch, batch]`.
-pub(super) fn similarities(
-    embeddings: Tensor<2>,
-    ids: &Tensor<1, Int>,
-    temperature: f64,
-) -> (Tensor<2>, Tensor<2>) {
-    let e = normalized(embeddings);
-    let batch = e.dims()[0];
-    let other = off_diagonal(batch, &e);
-    let i = ids.clone().unsqueeze_dim::<2>(1).expand([batch, batch]);
-    let j = ids.clone().unsqueeze_dim::<2>(0).expand([batch, batch]);
-    let partners = i.equal(j).float().cast(e.dtype()) * other.clone();
-    let similar = e.clone().matmul(e.transpose()) / temperature;
-    let similar = similar.mask_fill(other.equal_elem(0.0), MASKED);
-    (similar, partners)
+/// All pairs of rows of embeddings.
+pub(super) struct Rows {
+    /// `e_i · e_j`, with the diagonal far below, `[batch, batch]`.
+    pub(super) cosines: Tensor<2>,
+    /// 1 where two different rows are of one class.
+    pub(super) partners: Tensor<2>,
+    /// Whether i = j.
+    pub(super) diagonal: Tensor<2, Bool>,
 }
 
-/// 1 off the diagonal.
-pub(super) fn off_diagonal(batch: usize, like: &Tensor<2>) -> Tensor<2> {
-    let eye = Tensor::<2, Int>::eye(batch, &like.device().without_autodiff());
-    eye.to_device(&like.device()).float().cast(like.dtype()).neg() + 1.0
+impl Rows {
+    pub(super) fn new(embeddings: Tensor<2>, ids: &Tensor<1, Int>) -> Self {
+        let e = normalized(embeddings);
+        let batch = e.dims()[0];
+        let all = |x: &Tensor<1, Int>| {
+            let i = x.clone().unsqueeze_dim::<2>(1).expand([batch, batch]);
+            let j = x.clone().unsqueeze_dim::<2>(0).expand([batch, batch]);
+            i.equal(j)
+        };
+        let diagonal = all(&Tensor::arange(0..batch as i64, &e.device()));
+        let partners = all(ids).float().cast(e.dtype()).mask_fill(diagonal.clone(), 0.0);
+        let cosines = e.clone().matmul(e.transpose()).mask_fill(diagonal.clone(), MASKED);
+        Self { cosines, partners, diagonal }
+    }
 }
 
 /// Rows of length 1; a zero row stays 0.
