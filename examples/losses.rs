@@ -31,6 +31,12 @@ fn long_tail(factor: f64) -> Result<TextSplits, BoxError> {
         TextReader::new(path, "intent").text("text").read()
     };
     let (all, even) = (read("train")?, read("test")?);
+    // Out-of-scope questions are no intent.
+    let all = {
+        let rows: Vec<usize> = (0..all.len()).filter(|&r| name(&all, r) != "oos").collect();
+        let texts = rows.iter().map(|&r| all.texts()[r].clone()).collect();
+        TextData::new(texts, &rows.iter().map(|&r| name(&all, r)).collect::<Vec<_>>())?
+    };
     let counts = all.profile(SegmentRule::default())?;
     let (mut train, mut dev) = (Vec::new(), Vec::new());
     for (rank, class) in counts.order().into_iter().enumerate() {
@@ -44,7 +50,7 @@ fn long_tail(factor: f64) -> Result<TextSplits, BoxError> {
     let rule = SegmentRule::Quantiles { head: 1.0 / 3.0, tail: 1.0 / 3.0 };
     // The test file's labels in the training file's numbering.
     let known: Vec<usize> =
-        (0..even.len()).filter(|&r| all.encoder().id(name(&even, r)).is_ok()).collect();
+        (0..even.len()).filter(|&r| all.encoder().id(name(&even, r)).is_some()).collect();
     let texts = known.iter().map(|&r| even.texts()[r].clone()).collect();
     let names: Vec<&str> = known.iter().map(|&r| name(&even, r)).collect();
     let test = TextData::with_encoder(texts, &names, all.encoder().clone())?;
@@ -120,7 +126,17 @@ fn main() -> Result<(), BoxError> {
         select: Metric::BalancedAccuracy,
         ..Recipe::default()
     };
-    println!("{}", splits.profile);
+    let profile = &splits.profile;
+    let count = |segment| profile.segments().iter().filter(|&&s| s == segment).count();
+    println!(
+        "{} examples, {} classes (head {}, mid {}, tail {}), imbalance factor {:.0}\n",
+        profile.total(),
+        profile.classes(),
+        count(Segment::Head),
+        count(Segment::Mid),
+        count(Segment::Tail),
+        profile.imbalance_factor(),
+    );
     println!("| loss | accuracy | head | mid | tail |\n| --- | ---: | ---: | ---: | ---: |");
     let all = treatments(args.epochs);
     for (name, loss) in all.into_iter().take(if args.fast { 3 } else { usize::MAX }) {

@@ -12,6 +12,9 @@ mod core {}
 #[doc = include_str!("../docs/losses.md")]
 mod losses {}
 
+#[doc = include_str!("../docs/losses_compared.md")]
+mod losses_compared {}
+
 #[doc = include_str!("../docs/samplers.md")]
 mod samplers {}
 

@@ -418,10 +418,7 @@ fn binary_backward<T: Real, const FOCUS: bool, const MARGIN: bool>(
 }
 
 /// `f` of every entry of aligned vectors.
-fn singles<T: Real, const N: usize>(
-    inputs: [&[T]; N],
-    f: impl Fn([T; N]) -> T + Sync,
-) -> Vec<T> {
+fn singles<T: Real, const N: usize>(inputs: [&[T]; N], f: impl Fn([T; N]) -> T + Sync) -> Vec<T> {
     let rows = inputs[0].len();
     // The last block is filled up by going back, not by a loop of its own.
     let blocks = rows.div_ceil(SINGLES);

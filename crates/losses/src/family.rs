@@ -89,14 +89,18 @@ impl Softmax {
     }
 }
 
+/// Far below every log probability, and finite.
+const MASKED: f64 = -1e5;
+
 /// Log probabilities after each class in turn had its logit lowered by its margin:
 /// `log q − m − log(1 − q + q e^{−m})`.
 fn lowered(log_q: Tensor<2>, margin: Tensor<2>) -> Tensor<2> {
-    let q = log_q.clone().exp();
-    // 1 − q of a q near 1 would cancel; the others' sum does not.
-    let largest = q.clone().greater_elem(0.5);
-    let others = q.clone().mask_fill(largest.clone(), 0.0).sum_dim(1).expand(log_q.dims());
-    let rest = (q.neg() + 1.0).mask_where(largest, others).clamp_min(1e-30).log();
+    // 1 − q of a q above a half would cancel: there it is the sum of the others.
+    let large = log_q.clone().greater_elem(0.5f64.ln());
+    let small = log_q.clone().mask_fill(large.clone(), MASKED);
+    let top = small.clone().detach().max_dim(1);
+    let others = (small.clone() - top.clone()).exp().sum_dim(1).log() + top;
+    let rest = (small.exp().neg() + 1.0).log().mask_where(large, others.expand(log_q.dims()));
     let own = log_q - margin;
     // log(e^rest + e^own), stable for either being the larger.
     let gap = (rest.clone() - own.clone()).abs().neg().exp().log1p();

@@ -471,6 +471,32 @@ fn sampled_softmax_is_the_full_one_when_everything_is_drawn() {
     assert!(table.grad(&sampled.sum().backward()).is_some());
 }
 
+/// The most memory this process has held, in bytes, where the system says so.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
+}
+
+#[test]
+fn sampled_softmax_never_builds_batch_times_items() {
+    const ITEMS: usize = 1_000_000;
+    const BATCH: usize = 512;
+    let device = Device::flex().autodiff();
+    let counts = profile(&vec![3; ITEMS]);
+    let loss = counterweight_losses::SampledSoftmaxConfig::new().init(&counts, &device).unwrap();
+    let table = Tensor::<2>::ones([ITEMS, 8], &device).require_grad();
+    let queries = Tensor::<2>::ones([BATCH, 8], &device);
+    let positives = Tensor::arange(0..BATCH as i64, &device);
+    let value = loss.forward_sampled(queries, table.clone(), positives, 1).sum();
+    assert!(value.clone().into_scalar::<f64>().is_finite());
+    assert!(table.grad(&value.backward()).is_some());
+    if let Some(peak) = peak_memory() {
+        let square = (BATCH * ITEMS * 4) as u64;
+        assert!(peak < square / 2, "{peak} bytes, batch × items is {square}");
+    }
+}
+
 #[test]
 fn bad_parameters_are_named_with_their_range() {
     let device = Device::flex();

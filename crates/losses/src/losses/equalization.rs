@@ -12,8 +12,11 @@ loss_config! {
     ///
     /// `loss = −Σ_c w_c [t log σ(z) + (1 − t) log(1 − σ(z))]`, w = 1 but for the negatives of
     /// classes whose share of the examples is below λ, which count 0: frequent classes no
-    /// longer push rare ones down. Every row is taken as foreground (the paper exempts
-    /// background proposals of a detector). Summed over columns.
+    /// longer push rare ones down. Every row counts as foreground. The paper's detector has
+    /// background rows that keep all negatives; without any, as in a plain classifier, rare
+    /// classes are never told no, and
+    /// [`EqualizationV2Config`](crate::EqualizationV2Config) is the better choice. Summed
+    /// over columns.
     EqualizationConfig {
         /// λ in `[0, 1]`, the share of examples below which a class is rare. Default:
         /// 0.00176, the paper's for LVIS.
