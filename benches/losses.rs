@@ -11,6 +11,8 @@ use burn::tensor::{Distribution, Int};
 use counterweight::prelude::*;
 use criterion::{Criterion, criterion_group, criterion_main};
 
+type Forward = Box<dyn Fn(Tensor<2>, &Targets) -> Tensor<1>>;
+
 /// One input of a loss: a shape, and class ids below `classes`.
 struct Shape {
     name: &'static str,
@@ -34,12 +36,7 @@ fn inputs(shape: &Shape, device: &Device) -> (Tensor<2>, Targets) {
     (logits, Targets::from_ids(&ids, device))
 }
 
-fn both(
-    c: &mut Criterion,
-    name: &str,
-    shape: &Shape,
-    loss: impl Fn(&Device) -> Box<dyn Fn(Tensor<2>, &Targets) -> Tensor<1>>,
-) {
+fn both(c: &mut Criterion, name: &str, shape: &Shape, loss: impl Fn(&Device) -> Forward) {
     let plain = Device::flex();
     let (logits, targets) = inputs(shape, &plain);
     let forward = loss(&plain);
@@ -60,7 +57,7 @@ fn both(
 
 fn losses(c: &mut Criterion) {
     let ours = |config: LossConfig, classes: usize| {
-        move |device: &Device| -> Box<dyn Fn(Tensor<2>, &Targets) -> Tensor<1>> {
+        move |device: &Device| -> Forward {
             let counts = (0..classes).map(|c| 1 + 10_000 / (c as u64 + 1));
             let profile = ClassProfile::from_counts(counts).unwrap();
             let loss = config.init(&profile, device).unwrap();

@@ -418,6 +418,8 @@ fn binary_backward<T: Real, const FOCUS: bool, const MARGIN: bool>(
 }
 
 /// `f` of every entry of aligned vectors.
+// The closures around f carry its inlining; f itself by reference would be called.
+#[allow(clippy::redundant_closure)]
 fn singles<T: Real, const N: usize>(inputs: [&[T]; N], f: impl Fn([T; N]) -> T + Sync) -> Vec<T> {
     let rows = inputs[0].len();
     // The last block is filled up by going back, not by a loop of its own.

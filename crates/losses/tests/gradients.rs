@@ -416,7 +416,7 @@ fn losses_with_a_state_resume() {
     loss.end_batch(x.clone(), &t);
     // Class 1 saw negatives only: its negatives fade and its positives grow.
     let cost = |id| {
-        let one = x.clone().slice([0..1]);
+        let one = x.clone().narrow(0, 0, 1);
         loss.forward(one, &Targets::from_ids(&[id], &device), Reduction::Sum).into_scalar::<f64>()
     };
     assert!(cost(1) > 3.0 * cost(0), "{} {}", cost(1), cost(0));

@@ -54,7 +54,7 @@ impl AucMargin {
 
     fn parts(&self, scores: &Tensor<2>) -> [Tensor<1>; 3] {
         let state = self.state.clone().to_device(&scores.device()).cast(scores.dtype());
-        [0, 1, 2].map(|i| state.clone().slice([i..i + 1]))
+        [0, 1, 2].map(|i| state.clone().narrow(0, i, 1))
     }
 }
 
@@ -94,7 +94,7 @@ impl Loss for AucMargin {
                     _ => (down - up + self.config.margin - alpha.clone()) * 2.0,
                 }
             });
-            slopes.slice([0..1]) * self.config.rate
+            slopes.narrow(0, 0, 1) * self.config.rate
         };
         let moved =
             [a.clone() - slope(0), b.clone() - slope(1), (alpha.clone() + slope(2)).clamp_min(0.0)];
