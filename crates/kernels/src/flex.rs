@@ -194,7 +194,11 @@ fn log_prob_lse<T: Real>(
         #[inline(always)]
         |b, out| {
             let (row, y) = (Row::new(z, shift, scale, b), ids[b] as usize);
-            out[0] = row.log_sum_exp_with(y, row.lowered(y, margin));
+            out[0] = if margin[y] == T::default() {
+                row.log_sum_exp()
+            } else {
+                row.log_sum_exp_with(y, row.lowered(y, margin))
+            };
         },
     );
     let picked: Vec<T> = (lse.iter().zip(ids).enumerate())

@@ -212,19 +212,13 @@ pub(crate) fn fill<T: Real, const N: usize>(
     );
     let (whole, rest) = out.as_chunks_mut::<LANES>();
     for (i, out) in whole.iter_mut().enumerate() {
-        let chunk: [&[T; LANES]; N] = from_fn(
-            #[inline(always)]
-            |k| &inputs[k].0[i],
-        );
-        // All loads before the store, or the compiler must expect them to overlap.
-        let mut values = [T::default(); LANES];
-        for lane in 0..LANES {
-            values[lane] = f(from_fn(
+        *out = chunk_of(
+            from_fn(
                 #[inline(always)]
-                |k| chunk[k][lane],
-            ));
-        }
-        *out = values;
+                |k| &inputs[k].0[i],
+            ),
+            &f,
+        );
     }
     for (i, out) in rest.iter_mut().enumerate() {
         *out = f(from_fn(
@@ -232,6 +226,23 @@ pub(crate) fn fill<T: Real, const N: usize>(
             |k| inputs[k].1[i],
         ));
     }
+}
+
+/// `f` of one chunk. All loads come before the store of the result, or the compiler would
+/// have to expect them to overlap.
+#[inline(always)]
+fn chunk_of<T: Real, const N: usize>(
+    chunk: [&[T; LANES]; N],
+    f: &impl Fn([T; N]) -> T,
+) -> [T; LANES] {
+    let mut values = [T::default(); LANES];
+    for lane in 0..LANES {
+        values[lane] = f(from_fn(
+            #[inline(always)]
+            |k| chunk[k][lane],
+        ));
+    }
+    values
 }
 
 #[cfg(test)]

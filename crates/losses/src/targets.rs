@@ -95,6 +95,18 @@ impl Targets {
 
     /// `share · self + (1 − share) · other` as soft targets beside logits of `like`'s
     /// shape: the targets of mixup (Zhang et al., ICLR 2018).
+    ///
+    /// ```
+    /// use burn::tensor::{Device, Tensor};
+    /// use counterweight_losses::Targets;
+    ///
+    /// let device = Device::flex();
+    /// let (a, b) = (Targets::from_ids(&[0], &device), Targets::from_ids(&[2], &device));
+    /// let logits = Tensor::<2>::zeros([1, 3], &device);
+    /// let Targets::Soft(mixed) = a.mix(&b, 0.75, &logits) else { unreachable!() };
+    /// assert_eq!(mixed.into_data().try_to_vec::<f32>()?, [0.75, 0.0, 0.25]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn mix(&self, other: &Self, share: f64, like: &Tensor<2>) -> Self {
         Self::Soft(self.dense(like) * share + other.dense(like) * (1.0 - share))
     }
