@@ -1,5 +1,8 @@
 //! The operations that a backend may fuse, with tensor operations as their default body.
 
+// Burn deprecates its ndarray backend, which we still serve.
+#![cfg_attr(feature = "ndarray", allow(deprecated))]
+
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata, backend_extension};
 use burn::tensor::IndexingUpdateOp;
@@ -191,5 +194,4 @@ fn weights<B: Backend>(
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 impl RowOps for burn::backend::Cube {}
 #[cfg(feature = "ndarray")]
-#[allow(deprecated)]
 impl RowOps for burn::backend::NdArray {}
