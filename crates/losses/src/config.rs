@@ -2,7 +2,6 @@ use burn::tensor::Device;
 use counterweight_core::ClassProfile;
 use serde::{Deserialize, Serialize};
 
-#[allow(clippy::wildcard_imports)]
 use crate::losses::*;
 use crate::{Loss, Result};
 

@@ -1,4 +1,5 @@
-//! Losses for imbalanced classification on [burn](https://burn.dev) tensors.
+//! Losses for imbalanced data on [burn](https://burn.dev) tensors: classes, labels,
+//! rankings, embeddings and values.
 //!
 //! Every loss is a serialisable `*Config` with `with_*` setters; `init` checks it
 //! against a [`ClassProfile`](counterweight_core::ClassProfile) and gives a value
@@ -26,7 +27,11 @@
 //!
 //! # Conventions
 //! - Logits are `[batch, classes]`; targets are class ids `[batch]` or a
-//!   distribution (multi-label: indicators) `[batch, classes]`, see [`Targets`].
+//!   distribution (multi-label: indicators) `[batch, classes]`, see [`Targets`]. Losses
+//!   of scores, embeddings, cosines or values take those in the place of logits:
+//!   [`LossKind::input`] says which.
+//! - A loss that needs more than that is told by [`Loss::begin_batch`]; one that learns
+//!   does so in [`Loss::end_batch`].
 //! - All arithmetic is in log space; logits of ±1e4 give finite values and
 //!   gradients.
 //! - [`Reduction::Mean`] divides by the batch size, [`Reduction::WeightedMean`] by
@@ -50,26 +55,7 @@ pub use config::{Input, LossConfig, LossKind};
 pub use error::{Error, Result};
 pub use head::CosineHead;
 pub use loss::{BatchInfo, Loss, Reduction};
-pub use losses::{
-    Alpha, AlphaBce, AlphaBceConfig, Annealed, AnnealedConfig, ArcFace, ArcFaceConfig, Asymmetric,
-    AsymmetricConfig, AsymmetricSingle, AsymmetricSingleConfig, AucMargin, AucMarginConfig,
-    BalancedContrastive, BalancedContrastiveConfig, BalancedMse, BalancedMseConfig, Bce, BceConfig,
-    Bpr, BprConfig, ClassWeighted, ClassWeightedConfig, CosFace, CosFaceConfig, CrossEntropy,
-    CrossEntropyConfig, Deferred, DeferredConfig, Dice, DiceConfig, Distillation,
-    DistillationConfig, DistributionBalanced, DistributionBalancedConfig, Equalization,
-    EqualizationConfig, EqualizationV2, EqualizationV2Config, Focal, FocalConfig, FocalR,
-    FocalRConfig, GeneralizedCrossEntropy, GeneralizedCrossEntropyConfig, GhmC, GhmCConfig,
-    IgnoreIndex, IgnoreIndexConfig, InBatchSoftmax, InBatchSoftmaxConfig, InfluenceBalanced,
-    InfluenceBalancedConfig, InversePropensity, InversePropensityConfig, LabelAwareSmoothing,
-    LabelAwareSmoothingConfig, Ldam, LdamConfig, Listwise, ListwiseConfig, LogitAdjusted,
-    LogitAdjustedConfig, LovaszHinge, LovaszHingeConfig, Overlap, PaCo, PaCoConfig, PairCost,
-    PairwiseAuc, PairwiseAucConfig, PartialAuc, PartialAucConfig, Poly1, Poly1Config,
-    RegressionError, SampleWeighted, SampleWeightedConfig, SampledSoftmax, SampledSoftmaxConfig,
-    Seesaw, SeesawConfig, SigmoidFocal, SigmoidFocalConfig, SingleClass, Smoothed, SmoothedConfig,
-    SmoothingShape, Soap, SoapConfig, SupCon, SupConConfig, SymmetricCrossEntropy,
-    SymmetricCrossEntropyConfig, Tversky, TverskyConfig, Unseen, VectorScaling,
-    VectorScalingConfig,
-};
+pub use losses::*;
 pub use propensity::inverse_propensities;
 pub use regression::{LabelDistributionSmoothing, label_distribution_smoothing};
 pub use targets::Targets;

@@ -1,4 +1,4 @@
-//! One file per loss.
+//! One file per loss; `pairs`, `two` and `wrapper` hold what several share.
 
 mod alpha_bce;
 mod annealed;
