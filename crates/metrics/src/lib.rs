@@ -28,6 +28,7 @@ mod error;
 mod fairness;
 mod metric;
 mod predictions;
+mod ranking;
 mod report;
 
 #[cfg(feature = "burn")]
@@ -40,4 +41,8 @@ pub use error::{Error, Result};
 pub use fairness::{GroupReport, GroupScore};
 pub use metric::{Metric, Tally};
 pub use predictions::Predictions;
+pub use ranking::{
+    AveragePrecision, EntropyBase, ExposureReport, Gain, GiniScale, ItemExposure, Novelty,
+    RankedQuery, Ties, mean_over_queries,
+};
 pub use report::{ClassRow, ClassificationReport};
