@@ -18,6 +18,14 @@ pub enum Error {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// A score that is no number.
+    #[error("score {value} of row {row} is not a number")]
+    Score {
+        /// The row.
+        row: usize,
+        /// The score.
+        value: f64,
+    },
     /// A tensor that cannot be read from its device.
     #[error("cannot read a tensor from its device: {reason}")]
     Device {
