@@ -14,7 +14,7 @@ pub use crate::losses::{
 };
 pub use crate::metrics::{
     Bootstrap, ClassificationReport, ConfusionMatrix, Decision, DecisionConfig, Floor, GroupReport,
-    Metric, Predictions,
+    ItemExposure, Metric, Predictions, RankedQuery, ScoreCurve, Temperature,
 };
 pub use crate::samplers::{
     IndexSampler, Plan, RandomOver, RandomUnder, Resampler, SampledDataset, SamplerConfig, Smote,

@@ -31,6 +31,7 @@ mod metric;
 mod predictions;
 mod ranking;
 mod report;
+mod temperature;
 
 #[cfg(feature = "burn")]
 pub use adapters::{MetricInput, TallyMetric};
@@ -48,3 +49,4 @@ pub use ranking::{
     RankedQuery, Ties, mean_over_queries,
 };
 pub use report::{ClassRow, ClassificationReport};
+pub use temperature::Temperature;

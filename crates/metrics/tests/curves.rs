@@ -1,6 +1,6 @@
 //! Curves and probability scores against scikit-learn (`fixtures/generate_curves.py`).
 
-use counterweight_metrics::{MulticlassAuroc, Predictions, ScoreCurve};
+use counterweight_metrics::{Decision, MulticlassAuroc, Predictions, ScoreCurve, Temperature};
 use ndarray::{Array2, array};
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -28,6 +28,8 @@ struct Multi {
     log_loss: f64,
     brier: f64,
     top_2: f64,
+    temperature: f64,
+    scaled_log_loss: f64,
 }
 
 #[derive(Deserialize)]
@@ -81,6 +83,15 @@ fn multiclass_scores_are_scikit_learns() {
         near(Some(predictions.log_loss()), c.log_loss, "log loss");
         near(Some(predictions.brier()), c.brier, "Brier");
         near(Some(predictions.top_k(2).unwrap()), c.top_2, "top 2");
+        let fitted = Temperature::fit(&predictions);
+        // Random probabilities: the best temperature may be the bound itself.
+        let gap = (fitted.value() / c.temperature).ln().abs();
+        assert!(gap < 1e-3, "{} {}", fitted.value(), c.temperature);
+        let scaled = Predictions::new(
+            predictions.truth().to_vec(),
+            fitted.apply(predictions.probabilities()),
+        );
+        assert!((scaled.unwrap().log_loss() - c.scaled_log_loss).abs() < 1e-9);
     }
 }
 
@@ -147,4 +158,40 @@ fn what_is_undefined_is_none_and_what_is_wrong_is_named() {
     let tied = Predictions::new(vec![0], array![[0.5, 0.5]]).unwrap();
     assert_eq!(tied.top_k(1).unwrap(), 0.5);
     assert!(tied.curve(2).is_err());
+}
+
+#[test]
+fn no_adjustment_is_the_identity_to_the_bit() {
+    let p = array![[0.1, 0.3, 0.6], [0.25, 0.5, 0.25]];
+    assert_eq!(Temperature::new(1.0).unwrap().apply(&p), p);
+    assert_eq!(Decision::argmax(3).apply(&p).unwrap(), p);
+    let even = [0.2, 0.3, 0.5];
+    assert_eq!(Decision::prior_correction(&even, &even).unwrap().apply(&p).unwrap(), p);
+}
+
+#[test]
+fn a_shift_of_priors_is_found_and_undone() {
+    // Three kinds of rows, known per class; trained on even priors, used at 1 to 4.
+    let given = [[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]];
+    let posterior = |kind: usize, priors: [f64; 2]| {
+        let joint = [priors[0] * given[0][kind], priors[1] * given[1][kind]];
+        let total = joint[0] + joint[1];
+        [joint[0] / total, joint[1] / total]
+    };
+    let mut rows = Vec::new();
+    for (kind, n) in [(0, 22), (1, 28), (2, 50)] {
+        rows.extend(std::iter::repeat_n(posterior(kind, [0.5, 0.5]), n));
+    }
+    let p = Array2::from(rows);
+    let priors = Decision::estimate_priors(&p, &[0.5, 0.5]).unwrap();
+    assert!((priors[0] - 0.2).abs() < 1e-6, "{priors:?}");
+    let corrected = Decision::prior_correction(&[0.5, 0.5], &priors).unwrap().apply(&p).unwrap();
+    for (row, kind) in [(0, 0), (30, 1), (99, 2)] {
+        let expected = posterior(kind, [0.2, 0.8]);
+        assert!((corrected[[row, 0]] - expected[0]).abs() < 1e-6);
+    }
+    let message = Decision::prior_correction(&[0.5, 0.5], &[1.5, 0.5]).unwrap_err().to_string();
+    assert_eq!(message, "prior = 1.5 is outside (0, 1]");
+    assert!(Decision::prior_correction(&[0.5, 0.5], &[0.5, 0.4]).is_err());
+    assert!(Decision::estimate_priors(&Array2::zeros((0, 2)), &[0.5, 0.5]).is_err());
 }

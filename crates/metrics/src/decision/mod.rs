@@ -1,5 +1,6 @@
 //! Adjusting the predicted distribution after training.
 
+mod priors;
 mod search;
 
 use counterweight_core::{ClassProfile, ensure};
@@ -67,7 +68,8 @@ impl Decision {
         &self.offsets
     }
 
-    /// Adjusts distributions, `[rows, classes]` → `[rows, classes]`.
+    /// Adjusts distributions, `[rows, classes]` → `[rows, classes]`. Offsets of 0 give them
+    /// back to the bit.
     ///
     /// # Errors
     /// When the number of columns is not the number of classes.
@@ -81,6 +83,9 @@ impl Decision {
             .into());
         }
         let mut out = probabilities.clone();
+        if self.offsets.iter().all(|&offset| offset == 0.0) {
+            return Ok(out);
+        }
         for mut row in out.axis_iter_mut(Axis(0)) {
             let mut top = f64::NEG_INFINITY;
             for (p, offset) in row.iter_mut().zip(&self.offsets) {
