@@ -49,14 +49,16 @@ pub enum Novelty {
 ///
 /// let profile = ClassProfile::from_counts([70, 20, 6, 4])?;
 /// // Everybody is shown the first item only.
-/// let monopoly = ItemExposure::new(&[vec![0], vec![0]], &profile)?;
+/// let lists = [vec![0], vec![0]];
+/// let monopoly = ItemExposure::new(&lists, &profile)?;
 /// assert_eq!(monopoly.gini(GiniScale::Items), Some(0.75));
 /// assert_eq!(monopoly.gini(GiniScale::ItemsLessOne), Some(1.0));
 /// assert_eq!(monopoly.coverage(), 0.25);
 /// assert_eq!(monopoly.average_popularity(), Some(70.0));
 ///
 /// let profile = ClassProfile::from_counts([70, 20, 6])?;
-/// let spread = ItemExposure::new(&[vec![0, 0, 0, 0, 1, 1, 2, 2]], &profile)?;
+/// let lists = [vec![0, 0, 0, 0, 1, 1, 2, 2]];
+/// let spread = ItemExposure::new(&lists, &profile)?;
 /// assert!((spread.entropy(EntropyBase::Nats).unwrap() - 1.0397).abs() < 1e-4);
 /// # Ok::<(), counterweight_metrics::Error>(())
 /// ```
