@@ -79,6 +79,17 @@ impl<B: RowOps> Row<B> for LogSoftmax {
 }
 
 #[derive(Debug)]
+struct Contrast;
+
+impl<B: RowOps> Row<B> for Contrast {
+    type Kept = (FloatTensor<B>, FloatTensor<B>, f64, FloatTensor<B>);
+
+    fn gradient((cosines, ids, scale, lse): Self::Kept, grad: FloatTensor<B>) -> FloatTensor<B> {
+        B::contrast_backward(cosines, ids, scale, lse, grad)
+    }
+}
+
+#[derive(Debug)]
 struct Binary;
 
 impl<B: RowOps> Row<B> for Binary {
@@ -129,6 +140,18 @@ impl<B: RowOps, C: CheckpointStrategy> RowOps for Autodiff<B, C> {
         record::<B, C, LogSoftmax>(logits, |z| {
             let output = B::log_softmax_rows(z, shift, scale);
             (output.clone(), (output, scale))
+        })
+    }
+
+    fn contrast(
+        cosines: FloatTensor<Self>,
+        ids: FloatTensor<Self>,
+        scale: f64,
+    ) -> FloatTensor<Self> {
+        let ids = ids.into_primitive();
+        record::<B, C, Contrast>(cosines, |z| {
+            let (value, lse) = B::contrast_lse(z.clone(), ids.clone(), scale);
+            (value, (z, ids, scale, lse))
         })
     }
 

@@ -351,6 +351,92 @@ fn log_softmax_rows_backward<T: Real>(output: &Float, grad: &Float, scale: f64) 
     tensor(out, rows, n)
 }
 
+/// Columns of the class `own`: their number and their Σ z.
+#[inline(always)]
+fn partners<T: Real>(z: &[T], ids: &[T], own: T) -> (T, T) {
+    let n = sum(
+        [ids],
+        #[inline(always)]
+        |[id]| same(id, own),
+    );
+    let total = sum(
+        [z, ids],
+        #[inline(always)]
+        |[z, id]| same(id, own) * z,
+    );
+    (n, total)
+}
+
+/// 1 for equal ids, else 0.
+#[inline(always)]
+fn same<T: Real>(a: T, b: T) -> T {
+    if a == b { T::ONE } else { T::default() }
+}
+
+fn contrast_lse<T: Real>(cosines: &Float, ids: &Float, scale: f64) -> (Float, Float) {
+    let (rows, n) = shape(cosines);
+    let (z, ids) = (values::<T>(cosines), values::<T>(ids));
+    let scale = T::of(scale);
+    let none = vec![T::default(); n];
+    let both = fill_rows(
+        rows,
+        2,
+        n,
+        #[inline(always)]
+        |b, out| {
+            let row = Row::new(z, &none, scale, b);
+            let top = row.largest(b + 1, n, row.largest(0, b, T::LOWEST));
+            let rest = row.exponentials(0, b, top) + row.exponentials(b + 1, n, top);
+            let (n1, z1) = partners(&row.z[..b], &ids[..b], ids[b]);
+            let (n2, z2) = partners(&row.z[b + 1..], &ids[b + 1..], ids[b]);
+            let found = n1 + n2;
+            if found > T::default() {
+                let lse = top + rest.ln();
+                (out[0], out[1]) = (lse - scale * (z1 + z2) / found, lse);
+            }
+        },
+    );
+    let every = |k: usize| both.iter().skip(k).step_by(2).copied().collect::<Vec<T>>();
+    (tensor(every(0), rows, 1), tensor(every(1), rows, 1))
+}
+
+fn contrast_backward<T: Real>([cosines, ids, lse, grad]: [&Float; 4], scale: f64) -> Float {
+    let (rows, n) = shape(cosines);
+    let (z, ids) = (values::<T>(cosines), values::<T>(ids));
+    let (lse, grad) = (values::<T>(lse), values::<T>(grad));
+    let scale = T::of(scale);
+    let out = fill_rows(
+        rows,
+        n,
+        n,
+        #[inline(always)]
+        |b, out| {
+            let (own, lse, g) = (ids[b], lse[b], scale * grad[b]);
+            let found = sum(
+                [ids],
+                #[inline(always)]
+                |[id]| same(id, own),
+            ) - T::ONE;
+            if found > T::default() {
+                let share = T::ONE / found;
+                fill(
+                    out,
+                    [&z[b * n..(b + 1) * n], ids],
+                    #[inline(always)]
+                    |[z, id]| {
+                        // The own column may lie above the sum: its value is not used.
+                        let u = scale * z - lse;
+                        let u = if u > T::default() { T::default() } else { u };
+                        g * (u.exp() - share * same(id, own))
+                    },
+                );
+                out[b] = T::default();
+            }
+        },
+    );
+    tensor(out, rows, n)
+}
+
 /// Rows of one column are taken this many at a time, so that there is something to vectorise.
 const SINGLES: usize = 256;
 
@@ -529,6 +615,16 @@ impl RowOps for Flex {
     fn log_softmax_rows_backward(output: Float, scale: f64, grad: Float) -> Float {
         let [output, grad] = [output, grad].map(|x| x.to_contiguous());
         by_type!(output, log_softmax_rows_backward(&output, &grad, scale))
+    }
+
+    fn contrast_lse(cosines: Float, ids: Float, scale: f64) -> (Float, Float) {
+        let [z, ids] = [cosines, ids].map(|x| x.to_contiguous());
+        by_type!(z, contrast_lse(&z, &ids, scale))
+    }
+
+    fn contrast_backward(cosines: Float, ids: Float, scale: f64, lse: Float, grad: Float) -> Float {
+        let [z, ids, lse, grad] = [cosines, ids, lse, grad].map(|x| x.to_contiguous());
+        by_type!(z, contrast_backward([&z, &ids, &lse, &grad], scale))
     }
 
     fn binary_focal(

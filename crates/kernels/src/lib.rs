@@ -1,7 +1,7 @@
 //! Row operations that every loss is made of, fused on the CPU.
 //!
 //! Two families: softmax over a row ([`log_prob`], [`soft_cross_entropy`],
-//! [`log_softmax`]) and sigmoids summed over a row ([`binary_focal`]). Each has a
+//! [`log_softmax`], [`contrast`]) and sigmoids summed over a row ([`binary_focal`]). Each has a
 //! hand-written gradient that recomputes the row instead of keeping it, on every device,
 //! and on burn's `Flex` backend one vectorised pass in parallel over rows; other
 //! backends run the same formula in tensor operations.
@@ -31,4 +31,4 @@ mod real;
 mod softmax;
 
 pub use binary::{BinaryFocal, binary_focal};
-pub use softmax::{log_prob, log_softmax, soft_cross_entropy, widen};
+pub use softmax::{contrast, log_prob, log_softmax, soft_cross_entropy, widen};

@@ -4,8 +4,8 @@
 #![cfg_attr(feature = "ndarray", allow(deprecated))]
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
-use burn::backend::{Backend, TensorMetadata, backend_extension};
-use burn::tensor::IndexingUpdateOp;
+use burn::backend::{Backend, TensorMetadata, backend_extension, get_or_init_device_settings};
+use burn::tensor::{IndexingUpdateOp, TensorData};
 
 use crate::BinaryFocal;
 
@@ -133,6 +133,45 @@ pub(crate) trait RowOps: Backend {
         Self::float_mul_scalar(Self::float_sub(grad, spread), scale.into())
     }
 
+    /// `(lse − mean of u over partners, lse)` with `u = scale · cosines`, over all columns but
+    /// the row's own; 0 for a row without partners. `cosines` are `[batch, batch]`, `ids`
+    /// class ids as floats `[batch, 1]`.
+    fn contrast_lse(
+        cosines: FloatTensor<Self>,
+        ids: FloatTensor<Self>,
+        scale: f64,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let pairs = Pairs::<Self>::new(cosines, ids, scale);
+        let lse = log_sum_exp::<Self>(pairs.masked);
+        let own = Self::float_sum_dim(Self::float_mul(pairs.share, pairs.u), 1);
+        (Self::float_sub(Self::float_mul(lse.clone(), pairs.any), own), lse)
+    }
+
+    /// The first output of [`contrast_lse`](Self::contrast_lse), differentiable.
+    fn contrast(
+        cosines: FloatTensor<Self>,
+        ids: FloatTensor<Self>,
+        scale: f64,
+    ) -> FloatTensor<Self> {
+        Self::contrast_lse(cosines, ids, scale).0
+    }
+
+    /// `∂/∂z_j = scale · grad · (e^{u_j − lse} − share_j)`, 0 for the row's own and for rows
+    /// without partners.
+    fn contrast_backward(
+        cosines: FloatTensor<Self>,
+        ids: FloatTensor<Self>,
+        scale: f64,
+        lse: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let pairs = Pairs::<Self>::new(cosines, ids, scale);
+        let p = Self::float_exp(Self::float_sub(pairs.masked, lse));
+        let p = Self::float_mul(Self::float_mul(p, pairs.any), pairs.other);
+        let grad = Self::float_mul_scalar(grad, scale.into());
+        Self::float_mul(Self::float_sub(p, pairs.share), grad)
+    }
+
     /// See [`binary_focal`](crate::binary_focal); `[batch, 1]`.
     fn binary_focal(
         logits: FloatTensor<Self>,
@@ -177,6 +216,48 @@ fn with_margin<B: Backend>(
     let logits = B::float_add(logits, shift);
     let logits = B::float_scatter(1, logits, ids, margin, IndexingUpdateOp::Add);
     B::float_mul_scalar(logits, scale.into())
+}
+
+/// Far below every similarity, and finite.
+const MASKED: f64 = 1e5;
+
+/// What the tensor bodies of `contrast` need of a batch.
+struct Pairs<B: Backend> {
+    /// `scale · cosines`.
+    u: FloatTensor<B>,
+    /// The same with the diagonal far below.
+    masked: FloatTensor<B>,
+    /// 0 on the diagonal, else 1.
+    other: FloatTensor<B>,
+    /// `1 / partners` where a column is a partner of the row, else 0.
+    share: FloatTensor<B>,
+    /// 1 for rows with partners, `[batch, 1]`.
+    any: FloatTensor<B>,
+}
+
+impl<B: Backend> Pairs<B> {
+    fn new(cosines: FloatTensor<B>, ids: FloatTensor<B>, scale: f64) -> Self {
+        let batch = cosines.shape()[0];
+        let (device, dtype) = (cosines.device(), cosines.dtype());
+        let bool_dtype = get_or_init_device_settings::<B>(&device).bool_dtype;
+        let gap =
+            |x: FloatTensor<B>| B::float_sub(x.clone(), B::float_reshape(x, [1, batch].into()));
+        let is = |mask| B::bool_into_float(mask, dtype.into());
+        let index: Vec<f32> = (0..batch).map(|i| i as f32).collect();
+        let index = B::float_from_data(TensorData::new(index, [batch, 1]), &device);
+        let index = B::float_cast(index, dtype.into());
+        let other = is(B::float_not_equal_elem(gap(index), 0.0.into(), bool_dtype));
+        let same = is(B::float_equal_elem(gap(ids), 0.0.into(), bool_dtype));
+        let partners = B::float_mul(same, other.clone());
+        let n = B::float_sum_dim(partners.clone(), 1);
+        let any = B::float_clamp_max(n.clone(), 1.0.into());
+        let share = B::float_div(partners, B::float_clamp_min(n, 1.0.into()));
+        let u = B::float_mul_scalar(cosines, scale.into());
+        let lower =
+            B::float_mul_scalar(B::float_add_scalar(other.clone(), (-1.0).into()), MASKED.into());
+        let masked = B::float_add(u.clone(), lower);
+        Self { u, masked, other, share, any }
+    }
 }
 
 /// `t · w⁺` and `(1 − t) · w⁻`.

@@ -91,3 +91,24 @@ pub fn log_softmax(logits: Tensor<2>, shift: Tensor<2>, scale: f64) -> Tensor<2>
         scale,
     ))
 }
+
+/// The supervised contrastive loss of each row against the others.
+///
+/// With `u_ij = scale · cosines_ij`: `loss_i = log Σ_{k≠i} e^{u_ik} − mean of u_ip over the
+/// other rows p of i's class`, 0 for a row without one (Khosla et al. 2020, L_out).
+///
+/// # Shapes
+/// `cosines`: `[batch, batch]`, `ids`: `[batch]` (below 2²⁴); result `[batch]`. Only the
+/// cosines receive a gradient; none on the diagonal.
+///
+/// # Panics
+/// When shapes do not fit.
+pub fn contrast(cosines: Tensor<2>, ids: Tensor<1, Int>, scale: f64) -> Tensor<1> {
+    let [batch, columns] = cosines.dims();
+    assert_eq!(batch, columns, "cosines need one column per row");
+    assert_eq!(ids.dims(), [batch], "there must be one class id per row");
+    let cosines = widen(cosines);
+    let ids = ids.unsqueeze_dim::<2>(1).float().cast(cosines.dtype());
+    let value = <Dispatch as RowOps>::contrast(cosines.into_dispatch(), ids.into_dispatch(), scale);
+    Tensor::<2>::from_dispatch(value).squeeze_dim(1)
+}

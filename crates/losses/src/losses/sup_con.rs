@@ -1,7 +1,7 @@
 use burn::tensor::{Bool, Device, Int, Tensor};
 use counterweight_core::ClassProfile;
+use counterweight_kernels::contrast;
 
-use crate::family::Softmax;
 use crate::macros::loss_config;
 use crate::{Loss, Result, Targets};
 
@@ -41,10 +41,9 @@ pub struct SupCon {
 
 impl Loss for SupCon {
     fn compute(&self, logits: Tensor<2>, targets: &Targets) -> Tensor<1> {
-        let rows = Rows::new(logits, &targets.classes());
-        let share = rows.partners.clone() / rows.partners.sum_dim(1).clamp_min(1.0);
-        let softmax = Softmax { scale: self.temperature.recip(), ..Softmax::default() };
-        softmax.cross_entropy(rows.cosines, &Targets::Soft(share), None)
+        let e = normalized(logits);
+        let cosines = e.clone().matmul(e.transpose());
+        contrast(cosines, targets.classes(), self.temperature.recip())
     }
 }
 
