@@ -147,7 +147,7 @@ impl ScoreCurve {
 
     /// Positives times negatives, when there are some of both.
     fn both(&self) -> Option<f64> {
-        (self.positives > 0.0 && self.negatives > 0.0).then(|| self.positives * self.negatives)
+        (self.positives > 0.0 && self.negatives > 0.0).then_some(self.positives * self.negatives)
     }
 
     /// Area under the ROC curve up to a false positive rate, standardised to `[0, 1]` with 0.5
@@ -313,9 +313,9 @@ impl Predictions {
         let mut parts: Vec<(f64, f64)> = Vec::new();
         match average {
             MulticlassAuroc::OneVsRestMacro | MulticlassAuroc::OneVsRestWeighted => {
-                for class in 0..classes {
+                for (class, &count) in counts.iter().enumerate() {
                     if let Some(area) = self.curve(class)?.auroc() {
-                        parts.push((area, counts[class] as f64));
+                        parts.push((area, count as f64));
                     }
                 }
             }
