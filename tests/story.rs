@@ -93,5 +93,12 @@ fn every_loss_of_a_classifier_trains_from_its_name() {
         assert!(finite, "{kind}: {:?}", outcome.history);
         trained += 1;
     }
+    // A schedule is refused for either of its losses.
+    for (first, then) in [("sup_con", "focal"), ("focal", "sup_con")] {
+        let loss =
+            format!("{{ kind = \"deferred\", first.kind = \"{first}\", then.kind = \"{then}\" }}");
+        let refused = Recipe::from_toml(&format!("loss = {loss}")).unwrap_err().to_string();
+        assert!(refused.contains("not one of a classifier's logits"), "{refused}");
+    }
     assert!(trained >= 30, "{trained}");
 }

@@ -17,6 +17,9 @@ pub struct BinaryFocal {
     pub margin: f64,
 }
 
+/// `((positive, negative), (positive', negative'))`: values and slopes.
+type Terms<T> = ((T, T), (T, T));
+
 impl BinaryFocal {
     /// No focusing: binary cross entropy.
     pub const PLAIN: Self = Self { gamma_positive: 0.0, gamma_negative: 0.0, margin: 0.0 };
@@ -27,7 +30,7 @@ impl BinaryFocal {
     /// `FOCUS` and `MARGIN` say whether the exponents and the margin are in use, so that
     /// the loops over rows have no branches.
     #[inline(always)]
-    fn at<T: Real, const FOCUS: bool, const MARGIN: bool>(&self, z: T) -> ((T, T), (T, T)) {
+    fn at<T: Real, const FOCUS: bool, const MARGIN: bool>(&self, z: T) -> Terms<T> {
         let zero = T::default();
         let e = (-z.abs()).exp();
         let log = e.ln_1p();
@@ -86,11 +89,7 @@ impl BinaryFocal {
     }
 
     /// Values and slopes of both terms in tensor operations.
-    #[allow(clippy::type_complexity)]
-    pub(crate) fn tensors<B: Backend>(
-        &self,
-        z: FloatTensor<B>,
-    ) -> ((FloatTensor<B>, FloatTensor<B>), (FloatTensor<B>, FloatTensor<B>)) {
+    pub(crate) fn tensors<B: Backend>(&self, z: FloatTensor<B>) -> Terms<FloatTensor<B>> {
         let mul = B::float_mul;
         let times = |x: FloatTensor<B>, by: f64| B::float_mul_scalar(x, by.into());
         let plus = |x: FloatTensor<B>, by: f64| B::float_add_scalar(x, by.into());

@@ -59,6 +59,16 @@ fn tensor<T: Real>(values: Vec<T>, rows: usize, columns: usize) -> Float {
     Float::from_data(TensorData::from_bytes(Bytes::from_elems(values), shape, T::dtype()))
 }
 
+/// Rows of two numbers as two columns.
+fn split<T: Real>(both: &[T]) -> (Float, Float) {
+    let every = |k: usize| {
+        let column: Vec<T> = both.iter().skip(k).step_by(2).copied().collect();
+        let rows = column.len();
+        tensor(column, rows, 1)
+    };
+    (every(0), every(1))
+}
+
 /// Class ids as `u32`, whatever their type.
 fn class_ids(ids: &IntTensor<Flex>, classes: usize) -> Vec<u32> {
     let data = ids.to_contiguous().into_data();
@@ -263,8 +273,7 @@ fn cross_entropy_lse<T: Real>(
             (out[0], out[1]) = (cost, lse);
         },
     );
-    let every = |k: usize| both.iter().skip(k).step_by(2).copied().collect::<Vec<T>>();
-    (tensor(every(0), rows, 1), tensor(every(1), rows, 1))
+    split(&both)
 }
 
 fn cross_entropy_backward<T: Real>(
@@ -396,8 +405,7 @@ fn contrast_lse<T: Real>(cosines: &Float, ids: &Float, scale: f64) -> (Float, Fl
             }
         },
     );
-    let every = |k: usize| both.iter().skip(k).step_by(2).copied().collect::<Vec<T>>();
-    (tensor(every(0), rows, 1), tensor(every(1), rows, 1))
+    split(&both)
 }
 
 fn contrast_backward<T: Real>([cosines, ids, lse, grad]: [&Float; 4], scale: f64) -> Float {

@@ -206,13 +206,18 @@ losses! {
 }
 
 impl LossConfig {
-    /// What the loss takes; for a wrapper, what the loss inside takes.
+    /// What the loss takes; for a wrapper, what the loss inside takes. Of two losses that
+    /// differ, the one that does not take logits is named.
     pub fn input(&self) -> Input {
+        let both = |first: &Self, then: &Self| match first.input() {
+            Input::Logits | Input::Binary => then.input(),
+            other => other,
+        };
         match self {
             Self::ClassWeighted(c) => c.loss.input(),
             Self::Smoothed(c) => c.loss.input(),
-            Self::Deferred(c) => c.then.input(),
-            Self::Annealed(c) => c.then.input(),
+            Self::Deferred(c) => both(&c.first, &c.then),
+            Self::Annealed(c) => both(&c.first, &c.then),
             Self::SampleWeighted(c) => c.loss.input(),
             Self::InversePropensity(c) => c.loss.input(),
             Self::IgnoreIndex(c) => c.loss.input(),

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use counterweight_kernels::{BinaryFocal, binary_focal, log_prob, log_softmax, soft_cross_entropy};
 
 use crate::Targets;
-use crate::loss::{filled, row};
+use crate::loss::{MASKED, filled, row};
 
 /// `q = softmax(scale · (z + shift − margin_y e_y))`: adjustments of the logits before a
 /// softmax.
@@ -88,9 +88,6 @@ impl Softmax {
         }
     }
 }
-
-/// Far below every log probability, and finite.
-const MASKED: f64 = -1e5;
 
 /// Log probabilities after each class in turn had its logit lowered by its margin:
 /// `log q − m − log(1 − q + q e^{−m})`.

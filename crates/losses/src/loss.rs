@@ -127,6 +127,10 @@ pub trait Loss: Debug + Send + Sync {
     }
 }
 
+/// Instead of −∞ for a logit that must not count: no other in reach makes up for it, and it
+/// is finite in every type.
+pub(crate) const MASKED: f64 = -1e5;
+
 /// A per-class constant as `[1, classes]`, on the device and in the dtype of the
 /// logits (a no-op when it is there already).
 pub(crate) fn row(constant: &Tensor<1>, logits: &Tensor<2>) -> Tensor<2> {

@@ -1,7 +1,7 @@
 use burn::tensor::{Device, Tensor};
 use counterweight_core::ClassProfile;
 
-use super::wrapper::{Wrapper, forward_hooks};
+use super::wrapper::forward;
 use crate::loss::row;
 use crate::macros::loss_config;
 use crate::{ClassWeights, Loss, LossConfig, Result, Targets};
@@ -43,16 +43,6 @@ pub struct ClassWeighted {
     weights: Tensor<1>,
 }
 
-impl Wrapper for ClassWeighted {
-    fn inner(&self) -> &dyn Loss {
-        self.inner.as_ref()
-    }
-
-    fn inner_mut(&mut self) -> &mut dyn Loss {
-        self.inner.as_mut()
-    }
-}
-
 impl ClassWeighted {
     fn of(&self, logits: &Tensor<2>, targets: &Targets) -> Tensor<1> {
         // One weight per class of the profile, however many columns the loss takes.
@@ -83,5 +73,5 @@ impl Loss for ClassWeighted {
         })
     }
 
-    forward_hooks!();
+    forward!(inner: set_epoch, begin_batch, end_batch, state);
 }

@@ -2,8 +2,9 @@ use burn::tensor::{Device, Tensor};
 use counterweight_core::ClassProfile;
 
 use super::two::Two;
+use super::wrapper::forward;
 use crate::macros::loss_config;
-use crate::{BatchInfo, Loss, LossConfig, Result, Targets};
+use crate::{Loss, LossConfig, Result, Targets};
 
 loss_config! {
     /// One loss for the first epochs, another from `epoch` on: deferred re-weighting
@@ -69,19 +70,5 @@ impl Loss for Deferred {
         self.both.set_epoch(epoch);
     }
 
-    fn begin_batch(&mut self, batch: &BatchInfo<'_>) {
-        self.both.begin_batch(batch);
-    }
-
-    fn end_batch(&mut self, logits: Tensor<2>, targets: &Targets) {
-        self.both.end_batch(logits, targets);
-    }
-
-    fn state(&self) -> Vec<f64> {
-        self.both.state()
-    }
-
-    fn set_state(&mut self, state: &[f64]) {
-        self.both.set_state(state);
-    }
+    forward!(both: begin_batch, end_batch, state);
 }

@@ -2,7 +2,7 @@ use burn::tensor::activation::{log_softmax, softmax};
 use burn::tensor::{Device, Tensor};
 use counterweight_core::ClassProfile;
 
-use super::wrapper::{Wrapper, forward_state};
+use super::wrapper::forward;
 use crate::family::Softmax;
 use crate::macros::loss_config;
 use crate::{BatchInfo, Loss, LossConfig, Result, Targets};
@@ -52,16 +52,6 @@ pub struct Distillation {
     teacher: Option<Tensor<2>>,
 }
 
-impl Wrapper for Distillation {
-    fn inner(&self) -> &dyn Loss {
-        self.inner.as_ref()
-    }
-
-    fn inner_mut(&mut self) -> &mut dyn Loss {
-        self.inner.as_mut()
-    }
-}
-
 impl Loss for Distillation {
     fn compute(&self, logits: Tensor<2>, targets: &Targets) -> Tensor<1> {
         let (share, t) = (self.config.share, self.config.temperature);
@@ -79,14 +69,10 @@ impl Loss for Distillation {
         self.inner.weights(logits, targets)
     }
 
-    fn set_epoch(&mut self, epoch: usize) {
-        self.inner.set_epoch(epoch);
-    }
-
     fn begin_batch(&mut self, batch: &BatchInfo<'_>) {
         self.teacher = batch.teacher.map(|teacher| teacher.clone().detach());
         self.inner.begin_batch(batch);
     }
 
-    forward_state!();
+    forward!(inner: set_epoch, end_batch, state);
 }

@@ -1,6 +1,7 @@
 use burn::tensor::{Device, Tensor};
 use counterweight_core::ClassProfile;
 
+use super::wrapper::forward;
 use crate::macros::loss_config;
 use crate::{Loss, LossConfig, Reduction, Result, Targets};
 
@@ -99,19 +100,5 @@ impl Loss for IgnoreIndex {
         self.inner.end_batch(logits, &targets);
     }
 
-    fn set_epoch(&mut self, epoch: usize) {
-        self.inner.set_epoch(epoch);
-    }
-
-    fn begin_batch(&mut self, batch: &crate::BatchInfo<'_>) {
-        self.inner.begin_batch(batch);
-    }
-
-    fn state(&self) -> Vec<f64> {
-        self.inner.state()
-    }
-
-    fn set_state(&mut self, state: &[f64]) {
-        self.inner.set_state(state);
-    }
+    forward!(inner: set_epoch, begin_batch, state);
 }

@@ -2,12 +2,9 @@ use burn::tensor::{Device, Int, Tensor};
 use counterweight_core::ClassProfile;
 use counterweight_kernels::log_prob;
 
-use crate::loss::{constant, filled, row};
+use crate::loss::{MASKED, constant, filled, row};
 use crate::macros::loss_config;
 use crate::{Loss, Result, Targets};
-
-/// Far below every corrected score, and finite.
-const MASKED: f64 = -1e5;
 
 loss_config! {
     /// In-batch contrastive softmax with log-Q correction (Yi et al., RecSys 2019).

@@ -1,7 +1,7 @@
 use burn::tensor::{Device, Tensor};
 use counterweight_core::ClassProfile;
 
-use super::wrapper::{Wrapper, forward_hooks};
+use super::wrapper::forward;
 use crate::loss::{constant, row};
 use crate::macros::loss_config;
 use crate::{Loss, LossConfig, Result, Targets, inverse_propensities};
@@ -58,16 +58,6 @@ pub struct InversePropensity {
     self_normalized: bool,
 }
 
-impl Wrapper for InversePropensity {
-    fn inner(&self) -> &dyn Loss {
-        self.inner.as_ref()
-    }
-
-    fn inner_mut(&mut self) -> &mut dyn Loss {
-        self.inner.as_mut()
-    }
-}
-
 impl Loss for InversePropensity {
     fn compute(&self, logits: Tensor<2>, targets: &Targets) -> Tensor<1> {
         let all = row(&self.weights, &logits).squeeze_dim::<1>(0);
@@ -82,5 +72,5 @@ impl Loss for InversePropensity {
         self.inner.weights(logits, targets)
     }
 
-    forward_hooks!();
+    forward!(inner: set_epoch, begin_batch, end_batch, state);
 }

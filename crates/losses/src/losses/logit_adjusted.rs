@@ -3,12 +3,9 @@ use counterweight_core::ClassProfile;
 use serde::{Deserialize, Serialize};
 
 use crate::family::Softmax;
-use crate::loss::constant;
+use crate::loss::{MASKED, constant};
 use crate::macros::loss_config;
 use crate::{Loss, Result, Targets};
-
-/// Instead of −∞: no logit in reach makes up for it, and it is finite in every type.
-const EXCLUDED: f64 = -1e5;
 
 /// The prior of a class without examples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -55,7 +52,7 @@ pub(super) fn adjustment(profile: &ClassProfile, tau: f64, unseen: Unseen) -> Ve
     counts
         .zip(priors)
         .map(|(&n, prior)| match unseen {
-            Unseen::Exclude if n == 0 && tau > 0.0 => EXCLUDED,
+            Unseen::Exclude if n == 0 && tau > 0.0 => MASKED,
             _ => tau * prior,
         })
         .collect()

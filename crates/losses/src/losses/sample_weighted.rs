@@ -1,7 +1,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use counterweight_core::{ClassProfile, ensure};
 
-use super::wrapper::{Wrapper, forward_state};
+use super::wrapper::forward;
 use crate::macros::loss_config;
 use crate::{BatchInfo, Loss, LossConfig, Result, Targets};
 
@@ -53,16 +53,6 @@ pub struct SampleWeighted {
     batch: Option<Vec<f32>>,
 }
 
-impl Wrapper for SampleWeighted {
-    fn inner(&self) -> &dyn Loss {
-        self.inner.as_ref()
-    }
-
-    fn inner_mut(&mut self) -> &mut dyn Loss {
-        self.inner.as_mut()
-    }
-}
-
 impl SampleWeighted {
     fn of(&self, logits: &Tensor<2>) -> Option<Tensor<1>> {
         let batch = self.batch.as_ref().filter(|batch| batch.len() == logits.dims()[0])?;
@@ -88,10 +78,6 @@ impl Loss for SampleWeighted {
         }
     }
 
-    fn set_epoch(&mut self, epoch: usize) {
-        self.inner.set_epoch(epoch);
-    }
-
     fn begin_batch(&mut self, batch: &BatchInfo<'_>) {
         self.batch = batch.rows.map(|rows| {
             rows.iter().map(|&row| self.all.get(row).copied().unwrap_or(1.0)).collect()
@@ -99,5 +85,5 @@ impl Loss for SampleWeighted {
         self.inner.begin_batch(batch);
     }
 
-    forward_state!();
+    forward!(inner: set_epoch, end_batch, state);
 }

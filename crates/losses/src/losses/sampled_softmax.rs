@@ -4,12 +4,9 @@ use counterweight_kernels::log_prob;
 use rand::RngExt;
 
 use crate::family::Softmax;
-use crate::loss::{constant, filled, row};
+use crate::loss::{MASKED, constant, filled, row};
 use crate::macros::loss_config;
 use crate::{Loss, Result, Targets};
-
-/// Far below every corrected score, and finite.
-const MASKED: f64 = -1e5;
 
 loss_config! {
     /// Sampled softmax with log-Q correction (Jean et al., ACL 2015; Bengio and Senécal 2008).

@@ -1,7 +1,7 @@
 use burn::tensor::{Device, Tensor};
 use counterweight_core::ClassProfile;
 
-use super::wrapper::{Wrapper, forward_hooks};
+use super::wrapper::forward;
 use crate::macros::loss_config;
 use crate::{Loss, LossConfig, Result, Targets};
 
@@ -42,16 +42,6 @@ pub struct Smoothed {
     smoothing: f64,
 }
 
-impl Wrapper for Smoothed {
-    fn inner(&self) -> &dyn Loss {
-        self.inner.as_ref()
-    }
-
-    fn inner_mut(&mut self) -> &mut dyn Loss {
-        self.inner.as_mut()
-    }
-}
-
 impl Smoothed {
     fn smooth(&self, logits: &Tensor<2>, targets: &Targets) -> Targets {
         if self.smoothing == 0.0 {
@@ -73,5 +63,5 @@ impl Loss for Smoothed {
         self.inner.weights(logits, targets)
     }
 
-    forward_hooks!();
+    forward!(inner: set_epoch, begin_batch, end_batch, state);
 }

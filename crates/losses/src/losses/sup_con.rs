@@ -2,11 +2,9 @@ use burn::tensor::{Bool, Device, Int, Tensor};
 use counterweight_core::ClassProfile;
 use counterweight_kernels::contrast;
 
+use crate::loss::MASKED;
 use crate::macros::loss_config;
 use crate::{Loss, Result, Targets};
-
-/// Far below every cosine, and finite also over a small temperature.
-const MASKED: f64 = -1e5;
 
 loss_config! {
     /// Supervised contrastive loss (Khosla et al., NeurIPS 2020, L_out).

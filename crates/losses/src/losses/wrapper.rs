@@ -1,42 +1,33 @@
-//! What the losses around another loss share.
+//! What the losses around other losses share.
 
-use crate::Loss;
-
-/// A loss around another.
-pub(super) trait Wrapper {
-    fn inner(&self) -> &dyn Loss;
-    fn inner_mut(&mut self) -> &mut dyn Loss;
-}
-
-/// The methods of [`Loss`] that a wrapper only passes on.
-macro_rules! forward_hooks {
-    () => {
-        fn set_epoch(&mut self, epoch: usize) {
-            self.inner_mut().set_epoch(epoch);
-        }
-
-        fn begin_batch(&mut self, batch: &$crate::BatchInfo<'_>) {
-            self.inner_mut().begin_batch(batch);
-        }
-
-        $crate::losses::wrapper::forward_state!();
+/// The named methods of [`Loss`](crate::Loss), passed on to a field that has them too.
+macro_rules! forward {
+    ($field:ident: $($method:ident),*) => {
+        $($crate::losses::wrapper::forward!(@$method $field);)*
     };
-}
-
-/// The part of it that concerns the state.
-macro_rules! forward_state {
-    () => {
-        fn end_batch(&mut self, logits: burn::tensor::Tensor<2>, targets: &$crate::Targets) {
-            self.inner_mut().end_batch(logits, targets);
+    (@set_epoch $field:ident) => {
+        fn set_epoch(&mut self, epoch: usize) {
+            self.$field.set_epoch(epoch);
         }
-
+    };
+    (@begin_batch $field:ident) => {
+        fn begin_batch(&mut self, batch: &$crate::BatchInfo<'_>) {
+            self.$field.begin_batch(batch);
+        }
+    };
+    (@end_batch $field:ident) => {
+        fn end_batch(&mut self, logits: burn::tensor::Tensor<2>, targets: &$crate::Targets) {
+            self.$field.end_batch(logits, targets);
+        }
+    };
+    (@state $field:ident) => {
         fn state(&self) -> Vec<f64> {
-            self.inner().state()
+            self.$field.state()
         }
 
         fn set_state(&mut self, state: &[f64]) {
-            self.inner_mut().set_state(state);
+            self.$field.set_state(state);
         }
     };
 }
-pub(super) use {forward_hooks, forward_state};
+pub(super) use forward;
