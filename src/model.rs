@@ -171,10 +171,7 @@ impl Model {
         for (what, got) in
             [("labels.json", labels.len()), ("decision.json", decision.offsets().len())]
         {
-            if got != profile.classes() {
-                let expected = profile.classes();
-                return Err(counterweight_core::Error::Length { what, got, expected }.into());
-            }
+            counterweight_core::ensure_length(what, got, profile.classes())?;
         }
         let plain = device.clone().without_autodiff();
         let classifier = TextClassifier::new(

@@ -144,14 +144,7 @@ impl TextData {
         if texts.is_empty() {
             return Err(counterweight_core::Error::Empty { what: "texts" }.into());
         }
-        if texts.len() != labels.len() {
-            return Err(counterweight_core::Error::Length {
-                what: "labels",
-                got: labels.len(),
-                expected: texts.len(),
-            }
-            .into());
-        }
+        counterweight_core::ensure_length("labels", labels.len(), texts.len())?;
         check_texts(&texts)?;
         Ok(Self {
             labels: encoder.encode(labels.iter().map(AsRef::as_ref))?,

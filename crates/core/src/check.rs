@@ -1,4 +1,5 @@
-//! The one form in which every crate reports a parameter outside its range.
+//! The one form in which every crate reports a parameter outside its range, or arrays
+//! that are not aligned.
 
 /// A parameter outside its allowed range.
 ///
@@ -34,4 +35,15 @@ pub fn ensure(
         return Ok(());
     }
     Err(OutOfRange { name, value, allowed })
+}
+
+/// Returns [`Error::Length`](crate::Error::Length) unless two aligned arrays are as long.
+///
+/// # Errors
+/// Naming the array, its length and the length it should have.
+pub fn ensure_length(what: &'static str, got: usize, expected: usize) -> crate::Result<()> {
+    if got == expected {
+        return Ok(());
+    }
+    Err(crate::Error::Length { what, got, expected })
 }

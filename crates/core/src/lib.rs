@@ -28,7 +28,7 @@ mod progress;
 mod seed;
 mod split;
 
-pub use check::{OutOfRange, ensure};
+pub use check::{OutOfRange, ensure, ensure_length};
 pub use duplicates::{Duplicates, normalise};
 pub use error::{Error, Result};
 pub use io::write_atomic;

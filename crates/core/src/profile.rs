@@ -168,13 +168,7 @@ impl TryFrom<Stored> for ClassProfile {
     type Error = Error;
 
     fn try_from(stored: Stored) -> Result<Self> {
-        if stored.names.len() != stored.counts.len() {
-            return Err(Error::Length {
-                what: "names",
-                got: stored.names.len(),
-                expected: stored.counts.len(),
-            });
-        }
+        crate::ensure_length("names", stored.names.len(), stored.counts.len())?;
         Self::build(stored.counts, stored.names)?.with_rule(stored.rule)
     }
 }

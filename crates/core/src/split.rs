@@ -113,12 +113,8 @@ impl<'a> Split<'a> {
         if labels.is_empty() {
             return Err(Error::Empty { what: "labels" });
         }
-        match self.groups {
-            Some(groups) if groups.len() != labels.len() => {
-                Err(Error::Length { what: "groups", got: groups.len(), expected: labels.len() })
-            }
-            _ => Ok(()),
-        }
+        self.groups
+            .map_or(Ok(()), |groups| crate::ensure_length("groups", groups.len(), labels.len()))
     }
 }
 

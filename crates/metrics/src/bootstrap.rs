@@ -99,14 +99,11 @@ impl Bootstrap {
         if before.truth() != after.truth() {
             return Err(Error::DifferentRows);
         }
-        if before.probabilities().ncols() != profile.classes() {
-            return Err(counterweight_core::Error::Length {
-                what: "a row of probabilities",
-                got: before.probabilities().ncols(),
-                expected: profile.classes(),
-            }
-            .into());
-        }
+        counterweight_core::ensure_length(
+            "a row of probabilities",
+            before.probabilities().ncols(),
+            profile.classes(),
+        )?;
         let values = |rows: &[usize]| -> Vec<(f64, f64)> {
             let (b, a) =
                 (before.tally_of(rows.iter().copied()), after.tally_of(rows.iter().copied()));

@@ -34,14 +34,7 @@ impl ConfusionMatrix {
     /// # Ok::<(), counterweight_metrics::Error>(())
     /// ```
     pub fn from_labels(truth: &[usize], predicted: &[usize], classes: usize) -> Result<Self> {
-        if truth.len() != predicted.len() {
-            return Err(Error::Length {
-                what: "predictions",
-                got: predicted.len(),
-                expected: truth.len(),
-            }
-            .into());
-        }
+        counterweight_core::ensure_length("predictions", predicted.len(), truth.len())?;
         let mut matrix = Self::new(classes);
         for (row, (&t, &p)) in truth.iter().zip(predicted).enumerate() {
             let id = t.max(p);

@@ -1,4 +1,4 @@
-use counterweight_core::ensure;
+use counterweight_core::{ensure, ensure_length};
 use rayon::slice::ParallelSliceMut;
 
 use crate::{Error, Predictions, Result};
@@ -58,10 +58,7 @@ impl ScoreCurve {
     /// finite.
     pub fn weighted(scores: &[f64], truth: &[bool], weights: &[f64]) -> Result<Self> {
         for (what, got) in [("truth", truth.len()), ("weights", weights.len())] {
-            if got != scores.len() {
-                let expected = scores.len();
-                return Err(counterweight_core::Error::Length { what, got, expected }.into());
-            }
+            ensure_length(what, got, scores.len())?;
         }
         if let Some(row) = scores.iter().position(|s| s.is_nan()) {
             return Err(Error::Score { row, value: f64::NAN });

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use counterweight_core::{ClassProfile, Error};
+use counterweight_core::ClassProfile;
 use serde::Serialize;
 
 use crate::{Metric, Predictions, Result};
@@ -51,14 +51,7 @@ impl GroupReport {
         groups: &[S],
         profile: &ClassProfile,
     ) -> Result<Self> {
-        if groups.len() != predictions.len() {
-            return Err(Error::Length {
-                what: "groups",
-                got: groups.len(),
-                expected: predictions.len(),
-            }
-            .into());
-        }
+        counterweight_core::ensure_length("groups", groups.len(), predictions.len())?;
         let mut rows: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for (row, group) in groups.iter().enumerate() {
             rows.entry(group.as_ref()).or_default().push(row);

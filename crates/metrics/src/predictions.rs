@@ -23,14 +23,7 @@ impl Predictions {
         if truth.is_empty() {
             return Err(Error::Empty { what: "predictions" }.into());
         }
-        if truth.len() != probabilities.nrows() {
-            return Err(Error::Length {
-                what: "probabilities",
-                got: probabilities.nrows(),
-                expected: truth.len(),
-            }
-            .into());
-        }
+        counterweight_core::ensure_length("probabilities", probabilities.nrows(), truth.len())?;
         let classes = probabilities.ncols();
         for (row, (&id, p)) in truth.iter().zip(probabilities.axis_iter(Axis(0))).enumerate() {
             if id >= classes {

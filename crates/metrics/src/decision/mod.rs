@@ -74,14 +74,11 @@ impl Decision {
     /// # Errors
     /// When the number of columns is not the number of classes.
     pub fn apply(&self, probabilities: &Array2<f64>) -> Result<Array2<f64>> {
-        if probabilities.ncols() != self.offsets.len() {
-            return Err(counterweight_core::Error::Length {
-                what: "a row of probabilities",
-                got: probabilities.ncols(),
-                expected: self.offsets.len(),
-            }
-            .into());
-        }
+        counterweight_core::ensure_length(
+            "a row of probabilities",
+            probabilities.ncols(),
+            self.offsets.len(),
+        )?;
         let mut out = probabilities.clone();
         if self.offsets.iter().all(|&offset| offset == 0.0) {
             return Ok(out);

@@ -1,9 +1,9 @@
 //! Class priors that differ between training and use.
 
-use counterweight_core::ensure;
+use counterweight_core::{ensure, ensure_length};
 use ndarray::Array2;
 
-use crate::{Decision, Error, Result};
+use crate::{Decision, Result};
 
 impl Decision {
     /// Corrects probabilities for class priors that differ between training and use, after
@@ -11,8 +11,8 @@ impl Decision {
     /// Saerens et al., Neural Computation 2002).
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] for a prior outside (0, 1] or priors that do not sum to 1
-    /// within 1e-6; [`Error::Data`] for lists of different lengths.
+    /// [`Error::OutOfRange`](crate::Error::OutOfRange) for a prior outside (0, 1] or priors that do not sum to 1
+    /// within 1e-6; [`Error::Data`](crate::Error::Data) for lists of different lengths.
     ///
     /// ```
     /// use counterweight_metrics::Decision;
@@ -27,7 +27,7 @@ impl Decision {
     pub fn prior_correction(trained: &[f64], actual: &[f64]) -> Result<Self> {
         check(trained)?;
         check(actual)?;
-        same_classes(actual.len(), trained.len())?;
+        ensure_length("priors", actual.len(), trained.len())?;
         Ok(Self { offsets: actual.iter().zip(trained).map(|(a, t)| a.ln() - t.ln()).collect() })
     }
 
@@ -40,12 +40,12 @@ impl Decision {
     /// tends to 0 is kept at 1e-9.
     ///
     /// # Errors
-    /// As [`prior_correction`](Self::prior_correction), and [`Error::Data`] for no rows.
+    /// As [`prior_correction`](Self::prior_correction), and [`Error::Data`](crate::Error::Data) for no rows.
     pub fn estimate_priors(probabilities: &Array2<f64>, trained: &[f64]) -> Result<Vec<f64>> {
         const ROUNDS: usize = 10_000;
         const LEAST: f64 = 1e-9;
         check(trained)?;
-        same_classes(probabilities.ncols(), trained.len())?;
+        ensure_length("priors", probabilities.ncols(), trained.len())?;
         if probabilities.nrows() == 0 {
             return Err(counterweight_core::Error::Empty { what: "probabilities" }.into());
         }
@@ -77,11 +77,4 @@ fn check(priors: &[f64]) -> Result<()> {
     }
     let sum: f64 = priors.iter().sum();
     Ok(ensure("sum of priors", sum, (sum - 1.0).abs() < 1e-6, "1 within 1e-6")?)
-}
-
-fn same_classes(got: usize, expected: usize) -> Result<()> {
-    if got == expected {
-        return Ok(());
-    }
-    Err(Error::Data(counterweight_core::Error::Length { what: "priors", got, expected }))
 }

@@ -30,14 +30,11 @@ impl<'a> Search<'a> {
         maximize: Metric,
         floor: Option<Floor>,
     ) -> Result<Self> {
-        if dev.probabilities().ncols() != profile.classes() {
-            return Err(counterweight_core::Error::Length {
-                what: "a row of probabilities",
-                got: dev.probabilities().ncols(),
-                expected: profile.classes(),
-            }
-            .into());
-        }
+        counterweight_core::ensure_length(
+            "a row of probabilities",
+            dev.probabilities().ncols(),
+            profile.classes(),
+        )?;
         Ok(Self { dev, profile, maximize, floor })
     }
 

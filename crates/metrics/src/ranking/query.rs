@@ -1,8 +1,8 @@
-use counterweight_core::{ensure, rng};
+use counterweight_core::{ensure, ensure_length, rng};
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::Result;
 
 /// What an item of relevance r is worth in [`RankedQuery::ndcg`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -94,10 +94,10 @@ impl RankedQuery {
     /// Ranks candidates by score, highest first.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] for a score that is NaN or a relevance that is negative or not
-    /// finite; [`Error::Data`] for arrays of different lengths.
+    /// [`Error::OutOfRange`](crate::Error::OutOfRange) for a score that is NaN or a relevance that is negative or not
+    /// finite; [`Error::Data`](crate::Error::Data) for arrays of different lengths.
     pub fn from_scores(scores: &[f64], relevance: &[f64], ties: Ties) -> Result<Self> {
-        same_length("relevance", relevance.len(), scores.len())?;
+        ensure_length("relevance", relevance.len(), scores.len())?;
         for &score in scores {
             ensure("score", score, !score.is_nan(), "[-inf, inf]")?;
         }
@@ -121,7 +121,7 @@ impl RankedQuery {
     /// Takes a list as it was shown, and with it everything that was relevant.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] for a relevance that is negative or not finite.
+    /// [`Error::OutOfRange`](crate::Error::OutOfRange) for a relevance that is negative or not finite.
     pub fn from_list(relevance: &[f64]) -> Result<Self> {
         Self::from_list_and_missed(relevance, &[])
     }
@@ -176,7 +176,7 @@ impl RankedQuery {
     /// `DCG@k = Σ_{rank ≤ k} gain / log2(rank + 1)`.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] for k = 0.
+    /// [`Error::OutOfRange`](crate::Error::OutOfRange) for k = 0.
     pub fn ndcg(&self, k: usize, gain: Gain) -> Result<Option<f64>> {
         check_cut(k)?;
         let discount = |rank: usize| ((rank + 1) as f64).log2().recip();
@@ -212,7 +212,7 @@ impl RankedQuery {
     /// Relevant items among the first k, divided by k.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] for k = 0.
+    /// [`Error::OutOfRange`](crate::Error::OutOfRange) for k = 0.
     pub fn precision(&self, k: usize) -> Result<f64> {
         check_cut(k)?;
         Ok(self.hits(k) / k as f64)
@@ -221,7 +221,7 @@ impl RankedQuery {
     /// Relevant items among the first k, divided by all relevant items.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] for k = 0.
+    /// [`Error::OutOfRange`](crate::Error::OutOfRange) for k = 0.
     pub fn recall(&self, k: usize) -> Result<Option<f64>> {
         check_cut(k)?;
         Ok((self.relevant() > 0).then(|| self.hits(k) / self.relevant() as f64))
@@ -230,7 +230,7 @@ impl RankedQuery {
     /// Whether a relevant item is among the first k: the chance of it, under ties.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] for k = 0.
+    /// [`Error::OutOfRange`](crate::Error::OutOfRange) for k = 0.
     pub fn hit_rate(&self, k: usize) -> Result<f64> {
         check_cut(k)?;
         let miss: f64 = self
@@ -250,7 +250,7 @@ impl RankedQuery {
     /// `Σ_{relevant at rank ≤ k} precision at its rank`, divided as `by` says.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] for k = 0.
+    /// [`Error::OutOfRange`](crate::Error::OutOfRange) for k = 0.
     pub fn average_precision(&self, k: usize, by: AveragePrecision) -> Result<Option<f64>> {
         check_cut(k)?;
         let divisor = match by {
@@ -320,11 +320,4 @@ pub fn mean_over_queries(values: impl IntoIterator<Item = Option<f64>>) -> Optio
 
 fn check_cut(k: usize) -> Result<()> {
     Ok(ensure("k", k as f64, k >= 1, "[1, inf)")?)
-}
-
-fn same_length(what: &'static str, got: usize, expected: usize) -> Result<()> {
-    if got == expected {
-        return Ok(());
-    }
-    Err(Error::Data(counterweight_core::Error::Length { what, got, expected }))
 }

@@ -36,14 +36,7 @@ pub trait Resampler {
 
 /// The rows of each class, after checking the data at the door.
 fn rows_by_class(x: ArrayView2<'_, f64>, y: &[usize]) -> Result<BTreeMap<usize, Vec<usize>>> {
-    if x.nrows() != y.len() {
-        return Err(counterweight_core::Error::Length {
-            what: "labels",
-            got: y.len(),
-            expected: x.nrows(),
-        }
-        .into());
-    }
+    counterweight_core::ensure_length("labels", y.len(), x.nrows())?;
     if y.is_empty() {
         return Err(counterweight_core::Error::Empty { what: "labels" }.into());
     }
