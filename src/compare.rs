@@ -39,8 +39,8 @@ pub fn compare(
 ) -> Result<CompareReport> {
     Ok(CompareReport {
         metrics: Bootstrap::new().compare(before, after, profile)?,
-        before: ClassificationReport::new(before.tally().confusion(), profile),
-        after: ClassificationReport::new(after.tally().confusion(), profile),
+        before: ClassificationReport::new(&before.tally().counts(), profile)?,
+        after: ClassificationReport::new(&after.tally().counts(), profile)?,
         groups: None,
     })
 }

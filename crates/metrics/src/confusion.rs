@@ -1,26 +1,39 @@
-use counterweight_core::Error;
+use counterweight_core::ensure_length;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
+use crate::counts::{check_ids, check_labels, check_weight, check_weights, chunks, ratio};
+use crate::{ClassCounts, Result};
 
-/// Counts of true class (rows) against predicted class (columns): an accumulator
-/// with `update` and `merge`.
+/// The cost of a disagreement in [`ConfusionMatrix::weighted_kappa`], between classes that
+/// have an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KappaWeights {
+    /// `|i − j|`.
+    Linear,
+    /// `(i − j)²`.
+    Quadratic,
+}
+
+/// Weights of true class (rows) against predicted class (columns): an accumulator with
+/// `update` and `merge`.
 ///
-/// Scores follow scikit-learn and imbalanced-learn where they agree on the
-/// definition. A ratio without a denominator is `None`, never NaN.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The scores are those of its [`counts`](Self::counts); the matrix itself tells which class
+/// is taken for which.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ConfusionMatrix {
     classes: usize,
-    counts: Vec<u64>,
+    cells: Vec<f64>,
 }
 
 impl ConfusionMatrix {
     /// All zero.
     pub fn new(classes: usize) -> Self {
-        Self { classes, counts: vec![0; classes * classes] }
+        Self { classes, cells: vec![0.0; classes * classes] }
     }
 
-    /// Counts aligned labels.
+    /// Counts aligned labels, in parallel.
     ///
     /// # Errors
     /// When the lengths differ or an id is not below `classes`.
@@ -29,41 +42,80 @@ impl ConfusionMatrix {
     /// use counterweight_metrics::ConfusionMatrix;
     ///
     /// let m = ConfusionMatrix::from_labels(&[0, 0, 1], &[0, 1, 1], 2)?;
-    /// assert_eq!(m.get(0, 1), 1);
-    /// assert_eq!(m.recall(0), Some(0.5));
+    /// assert_eq!(m.get(0, 1), 1.0);
+    /// assert_eq!(m.counts().recall(0), Some(0.5));
     /// # Ok::<(), counterweight_metrics::Error>(())
     /// ```
     pub fn from_labels(truth: &[usize], predicted: &[usize], classes: usize) -> Result<Self> {
-        counterweight_core::ensure_length("predictions", predicted.len(), truth.len())?;
+        check_labels(truth, predicted, classes)?;
+        let parts: Vec<Vec<u32>> = chunks(truth.len())
+            .into_par_iter()
+            .map(|rows| {
+                let mut cells = vec![0u32; classes * classes];
+                for (&t, &p) in truth[rows.clone()].iter().zip(&predicted[rows]) {
+                    cells[t * classes + p] += 1;
+                }
+                cells
+            })
+            .collect();
         let mut matrix = Self::new(classes);
-        for (row, (&t, &p)) in truth.iter().zip(predicted).enumerate() {
-            let id = t.max(p);
-            if id >= classes {
-                return Err(Error::ClassId { id, row, classes }.into());
-            }
-            matrix.update(t, p);
+        for part in parts {
+            matrix.cells.iter_mut().zip(part).for_each(|(sum, n)| *sum += f64::from(n));
+        }
+        Ok(matrix)
+    }
+
+    /// The same with a weight per example.
+    ///
+    /// # Errors
+    /// As [`from_labels`](Self::from_labels), and for a weight that is negative or not finite.
+    pub fn from_weighted_labels(
+        truth: &[usize],
+        predicted: &[usize],
+        weights: &[f64],
+        classes: usize,
+    ) -> Result<Self> {
+        check_labels(truth, predicted, classes)?;
+        check_weights(weights, truth.len())?;
+        let mut matrix = Self::new(classes);
+        for ((&t, &p), &w) in truth.iter().zip(predicted).zip(weights) {
+            matrix.add(t, p, w);
         }
         Ok(matrix)
     }
 
     /// Adds one example.
     ///
-    /// # Panics
-    /// When an id is not below the number of classes, as slice indexing does.
-    pub fn update(&mut self, truth: usize, predicted: usize) {
-        assert!(predicted < self.classes, "class id {predicted} of {}", self.classes);
-        self.counts[truth * self.classes + predicted] += 1;
+    /// # Errors
+    /// For a class id outside the matrix.
+    pub fn update(&mut self, truth: usize, predicted: usize) -> Result<()> {
+        self.update_weighted(truth, predicted, 1.0)
     }
 
-    /// Adds another shard's counts.
+    /// Adds one example of a weight.
     ///
-    /// # Panics
+    /// # Errors
+    /// For a class id outside the matrix, or a weight that is negative or not finite.
+    pub fn update_weighted(&mut self, truth: usize, predicted: usize, weight: f64) -> Result<()> {
+        check_ids(truth, predicted, 0, self.classes)?;
+        check_weight(weight)?;
+        self.add(truth, predicted, weight);
+        Ok(())
+    }
+
+    /// Adds a checked example.
+    pub(crate) fn add(&mut self, truth: usize, predicted: usize, weight: f64) {
+        self.cells[truth * self.classes + predicted] += weight;
+    }
+
+    /// Adds another shard.
+    ///
+    /// # Errors
     /// When the numbers of classes differ.
-    pub fn merge(&mut self, other: &Self) {
-        assert_eq!(self.classes, other.classes, "matrices of different classes");
-        for (mine, theirs) in self.counts.iter_mut().zip(&other.counts) {
-            *mine += theirs;
-        }
+    pub fn merge(&mut self, other: &Self) -> Result<()> {
+        ensure_length("classes", other.classes, self.classes)?;
+        self.cells.iter_mut().zip(&other.cells).for_each(|(mine, theirs)| *mine += theirs);
+        Ok(())
     }
 
     /// The number of classes.
@@ -71,99 +123,61 @@ impl ConfusionMatrix {
         self.classes
     }
 
-    /// Examples of class `truth` predicted as `predicted`.
-    pub fn get(&self, truth: usize, predicted: usize) -> u64 {
-        self.counts[truth * self.classes + predicted]
+    /// The weight of examples of class `truth` predicted as `predicted`.
+    ///
+    /// # Panics
+    /// For a class that is not below [`classes`](Self::classes).
+    pub fn get(&self, truth: usize, predicted: usize) -> f64 {
+        assert!(predicted < self.classes, "class {predicted} of {}", self.classes);
+        self.cells[truth * self.classes + predicted]
     }
 
-    /// Examples of a class.
-    pub fn support(&self, class: usize) -> u64 {
-        self.counts[class * self.classes..(class + 1) * self.classes].iter().sum()
+    /// The weight of all examples.
+    pub fn total(&self) -> f64 {
+        self.cells.iter().sum()
     }
 
-    /// Times a class was predicted.
-    pub fn predicted(&self, class: usize) -> u64 {
-        (0..self.classes).map(|t| self.get(t, class)).sum()
-    }
-
-    /// All examples.
-    pub fn total(&self) -> u64 {
-        self.counts.iter().sum()
-    }
-
-    /// `TP / (TP + FN)`.
-    pub fn recall(&self, class: usize) -> Option<f64> {
-        ratio(self.get(class, class), self.support(class))
-    }
-
-    /// `TP / (TP + FP)`.
-    pub fn precision(&self, class: usize) -> Option<f64> {
-        ratio(self.get(class, class), self.predicted(class))
-    }
-
-    /// `2 TP / (2 TP + FP + FN)`.
-    pub fn f1(&self, class: usize) -> Option<f64> {
-        ratio(2 * self.get(class, class), self.support(class) + self.predicted(class))
-    }
-
-    /// `TN / (TN + FP)`.
-    pub fn specificity(&self, class: usize) -> Option<f64> {
-        let negatives = self.total() - self.support(class);
-        ratio(negatives - (self.predicted(class) - self.get(class, class)), negatives)
-    }
-
-    /// Share of correct predictions.
-    pub fn accuracy(&self) -> Option<f64> {
-        ratio((0..self.classes).map(|c| self.get(c, c)).sum(), self.total())
-    }
-
-    /// Mean recall over the classes with support, as scikit-learn's.
-    pub fn balanced_accuracy(&self) -> Option<f64> {
-        mean(self.recalls())
-    }
-
-    /// Mean F1 over the classes that occur in truth or prediction, as scikit-learn's.
-    pub fn macro_f1(&self) -> Option<f64> {
-        mean((0..self.classes).filter_map(|c| self.f1(c)))
-    }
-
-    /// Geometric mean of the recalls over the classes with support (Kubat and Matwin
-    /// 1997; imbalanced-learn's multi-class form without correction): 0 as soon as one
-    /// class is never found.
-    pub fn g_mean(&self) -> Option<f64> {
-        mean(self.recalls().map(f64::ln)).map(f64::exp)
-    }
-
-    /// Matthews correlation for any number of classes (Gorodkin 2004); 0 when truth or
-    /// prediction is constant.
-    pub fn mcc(&self) -> Option<f64> {
-        let n = self.total() as f64;
-        if n == 0.0 {
-            return None;
+    /// True positives, actual and predicted members of every class, which have the scores.
+    pub fn counts(&self) -> ClassCounts {
+        let mut hits = vec![0.0; self.classes];
+        let (mut actual, mut predicted) = (hits.clone(), hits.clone());
+        for (truth, row) in self.cells.chunks_exact(self.classes.max(1)).enumerate() {
+            hits[truth] = row[truth];
+            actual[truth] = row.iter().sum();
+            predicted.iter_mut().zip(row).for_each(|(sum, n)| *sum += n);
         }
-        let (mut correct, mut tp, mut tt, mut pp) = (0.0, 0.0, 0.0, 0.0);
-        for c in 0..self.classes {
-            let (t, p) = (self.support(c) as f64, self.predicted(c) as f64);
-            correct += self.get(c, c) as f64;
-            tp += t * p;
-            tt += t * t;
-            pp += p * p;
+        let total = actual.iter().sum();
+        ClassCounts::from_parts(hits, actual, predicted, total)
+    }
+
+    /// Cohen's kappa of ordered classes (Cohen 1968): one minus the cost of the
+    /// disagreements over that expected by chance; `None` when chance never disagrees.
+    pub fn weighted_kappa(&self, weights: KappaWeights) -> Option<f64> {
+        let counts = self.counts();
+        let cost = |i: usize, j: usize| {
+            let apart = i.abs_diff(j) as f64;
+            match weights {
+                KappaWeights::Linear => apart,
+                KappaWeights::Quadratic => apart * apart,
+            }
+        };
+        let (mut observed, mut expected) = (0.0, 0.0);
+        for i in 0..self.classes {
+            for j in 0..self.classes {
+                observed += cost(i, j) * self.cells[i * self.classes + j];
+                expected += cost(i, j) * counts.support(i) * counts.predicted(j);
+            }
         }
-        let scale = ((n * n - tt) * (n * n - pp)).sqrt();
-        Some(if scale == 0.0 { 0.0 } else { (correct * n - tp) / scale })
+        ratio(observed * counts.total(), expected).map(|share| 1.0 - share)
     }
 
-    /// The recall of every class that has support.
-    pub fn recalls(&self) -> impl Iterator<Item = f64> {
-        (0..self.classes).filter_map(|c| self.recall(c))
+    /// Mean over the true classes of the mean distance `|truth − predicted|` of ordered
+    /// classes: the macro-averaged mean absolute error (Baccianella et al., ISDA 2009).
+    pub fn macro_absolute_error(&self) -> Option<f64> {
+        let rows = self.cells.chunks_exact(self.classes.max(1)).enumerate();
+        crate::counts::mean(rows.filter_map(|(truth, row)| {
+            let away = row.iter().enumerate().map(|(p, n)| truth.abs_diff(p) as f64 * n);
+            ratio(away.sum(), row.iter().sum())
+        }))
     }
-}
-
-fn ratio(part: u64, whole: u64) -> Option<f64> {
-    (whole > 0).then(|| part as f64 / whole as f64)
-}
-
-pub(crate) fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let (sum, n) = values.fold((0.0, 0usize), |(s, n), v| (s + v, n + 1));
-    (n > 0).then(|| sum / n as f64)
 }

@@ -26,15 +26,38 @@ pub enum Error {
         /// The score.
         value: f64,
     },
-    /// A tensor that cannot be read from its device.
-    #[error("cannot read a tensor from its device: {reason}")]
-    Device {
-        /// burn's reason.
+    /// A probability that is none.
+    #[error("probability {value} of row {row} is outside [0, 1]")]
+    Probability {
+        /// The row.
+        row: usize,
+        /// The value.
+        value: f64,
+    },
+    /// A report that cannot be written as JSON.
+    #[error("cannot write JSON: {reason}")]
+    Json {
+        /// serde's reason.
         reason: String,
     },
+    /// A tensor that cannot be read from its device.
+    #[cfg(feature = "burn")]
+    #[error(transparent)]
+    Device(#[from] burn::tensor::TensorReadError),
     /// Two models judged on different rows.
     #[error("the predictions compared are of different rows; both must have the same truth")]
     DifferentRows,
+    /// No threshold satisfies the constraint.
+    #[error("no threshold reaches {at_least} of the constrained metric; the best found is {best}")]
+    ConstraintUnreachable {
+        /// The least allowed value.
+        at_least: f64,
+        /// The best value found.
+        best: f64,
+    },
+    /// A confusion matrix that does not determine the priors.
+    #[error("predictions do not tell the classes apart: their confusion matrix is singular")]
+    Singular,
     /// No decision satisfies the floor.
     #[error("no decision reaches {metric} >= {at_least}; the best found is {best}")]
     FloorUnreachable {

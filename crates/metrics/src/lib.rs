@@ -14,39 +14,58 @@
 //! let tally = predictions.tally();
 //! assert_eq!(tally.metric(Metric::Accuracy, &profile), Some(0.75));
 //! assert_eq!(tally.metric(Metric::BalancedAccuracy, &profile), Some(0.5));
-//! println!("{}", ClassificationReport::new(tally.confusion(), &profile));
+//! println!("{}", ClassificationReport::new(&tally.counts(), &profile)?);
 //! # Ok::<(), counterweight_metrics::Error>(())
 //! ```
 
 #[cfg(feature = "burn")]
 mod adapters;
-mod bootstrap;
 mod calibration;
 mod confusion;
+mod counts;
 mod curves;
 mod decision;
 mod error;
 mod fairness;
 mod metric;
+mod multilabel;
 mod predictions;
 mod ranking;
+mod regression;
 mod report;
-mod temperature;
+mod table;
+mod uncertainty;
 
 #[cfg(feature = "burn")]
-pub use adapters::{MetricInput, TallyMetric};
-pub use bootstrap::{Bootstrap, Comparison, Interval};
-pub use calibration::Calibration;
-pub use confusion::ConfusionMatrix;
-pub use curves::{CurvePoint, MulticlassAuroc, ScoreCurve};
-pub use decision::{Decision, DecisionConfig, Floor};
+pub use adapters::{
+    EpochMetric, EpochPredictions, EpochQueries, EpochState, LabelInput, MetricInput, QueryInput,
+    ScoreInput, ValueInput,
+};
+pub use calibration::{
+    BinaryCalibrator, BinaryMethod, BrierParts, Calibration, CalibrationBin, Calibrator,
+    CalibratorConfig, Conformal, ConformalScore, Isotonic, LinearScaling, PredictionSets,
+    Regularisation, Temperature,
+};
+pub use confusion::{ConfusionMatrix, KappaWeights};
+pub use counts::{Average, ClassCounts, ClassScore};
+pub use curves::{
+    CurveMetric, CurvePoint, HCosts, MulticlassAuroc, ScoreCurve, ScoreHistogram, Scores,
+};
+pub use decision::{
+    Constraint, CostMatrix, Decision, DecisionConfig, Floor, NearestClassMean, Nearness,
+    RiskCoverage, RiskPoint, Threshold, ThresholdMetric, tau_normalise,
+};
 pub use error::{Error, Result};
-pub use fairness::{GroupReport, GroupScore};
+pub use fairness::{Disparity, FairnessReport, GroupRates, GroupReport, GroupScore};
 pub use metric::{Metric, Tally};
+pub use multilabel::LabelSets;
 pub use predictions::Predictions;
 pub use ranking::{
     AveragePrecision, EntropyBase, ExposureReport, Gain, GiniScale, ItemExposure, Novelty,
-    RankedQuery, Ties, mean_over_queries,
+    QueryMean, RankedQuery, SegmentParity, Ties,
 };
-pub use report::{ClassRow, ClassificationReport};
-pub use temperature::Temperature;
+pub use regression::{RegressionErrors, ShotErrors};
+pub use report::{ClassRow, ClassificationReport, Columns};
+pub use uncertainty::{
+    Bootstrap, Comparison, CurveComparison, DeLong, DeLongTest, Interval, McNemar,
+};

@@ -2,6 +2,7 @@ use counterweight_core::Error;
 use ndarray::{Array2, ArrayView1, Axis};
 
 use crate::error::Error as MetricsError;
+use crate::metric::Outcome;
 use crate::{Result, Tally};
 
 /// Checked predictions: true class ids and a distribution over the classes per row.
@@ -10,6 +11,7 @@ pub struct Predictions {
     truth: Vec<usize>,
     probabilities: Array2<f64>,
     predicted: Vec<usize>,
+    outcomes: Vec<Outcome>,
 }
 
 impl Predictions {
@@ -29,19 +31,12 @@ impl Predictions {
             if id >= classes {
                 return Err(Error::ClassId { id, row, classes }.into());
             }
-            let bad = |problem| Err(MetricsError::NotADistribution { row, problem });
-            if p.iter().any(|v| !v.is_finite()) {
-                return bad("hold NaN or infinity");
-            }
-            if p.iter().any(|&v| v < 0.0) {
-                return bad("hold a negative value");
-            }
-            if (p.sum() - 1.0).abs() > 1e-3 {
-                return bad("do not sum to 1");
-            }
+            check_row(row, p)?;
         }
-        let predicted = probabilities.axis_iter(Axis(0)).map(argmax).collect();
-        Ok(Self { truth, probabilities, predicted })
+        let rows = truth.iter().zip(probabilities.axis_iter(Axis(0)));
+        let outcomes: Vec<Outcome> = rows.map(|(&truth, p)| Outcome::new(truth, p)).collect();
+        let predicted = outcomes.iter().map(|row| row.predicted).collect();
+        Ok(Self { truth, probabilities, predicted, outcomes })
     }
 
     /// True class ids.
@@ -71,18 +66,46 @@ impl Predictions {
 
     /// Accumulates all rows.
     pub fn tally(&self) -> Tally {
-        self.tally_of(0..self.len())
+        self.weighted_tally(std::iter::repeat(1.0))
     }
 
-    /// Accumulates some rows (repeats allowed, as the bootstrap needs).
-    pub(crate) fn tally_of(&self, rows: impl IntoIterator<Item = usize>) -> Tally {
+    /// The mean over the rows.
+    pub(crate) fn mean_of(&self, f: impl Fn(&Outcome) -> f64) -> f64 {
+        self.outcomes.iter().map(f).sum::<f64>() / self.len() as f64
+    }
+
+    /// Accumulates rows by weight, as the bootstrap needs.
+    pub(crate) fn weighted_tally(&self, weights: impl IntoIterator<Item = f64>) -> Tally {
         let mut tally = Tally::new(self.probabilities.ncols());
-        for row in rows {
-            let predicted = self.predicted[row];
-            tally.update(self.truth[row], predicted, self.probabilities[[row, predicted]]);
+        for (row, weight) in self.outcomes.iter().zip(weights) {
+            if weight > 0.0 {
+                tally.add(row, weight);
+            }
         }
         tally
     }
+
+    /// Accumulates some rows.
+    pub(crate) fn tally_of(&self, rows: impl IntoIterator<Item = usize>) -> Tally {
+        let mut tally = Tally::new(self.probabilities.ncols());
+        rows.into_iter().for_each(|row| tally.add(&self.outcomes[row], 1.0));
+        tally
+    }
+}
+
+/// Whether a row is a distribution.
+pub(crate) fn check_row(row: usize, p: ArrayView1<'_, f64>) -> Result<()> {
+    let bad = |problem| Err(MetricsError::NotADistribution { row, problem });
+    if p.iter().any(|v| !v.is_finite()) {
+        return bad("hold NaN or infinity");
+    }
+    if p.iter().any(|&v| v < 0.0) {
+        return bad("hold a negative value");
+    }
+    if (p.sum() - 1.0).abs() > 1e-3 {
+        return bad("do not sum to 1");
+    }
+    Ok(())
 }
 
 pub(crate) fn argmax(row: ArrayView1<'_, f64>) -> usize {

@@ -1,13 +1,12 @@
 use std::fmt;
 
-use counterweight_core::{ClassProfile, Segment};
-use serde::Serialize;
+use counterweight_core::{ClassProfile, Segment, ensure_length};
+use serde::{Deserialize, Serialize};
 
-use crate::ConfusionMatrix;
-use crate::confusion::mean;
+use crate::table::Table;
+use crate::{Average, ClassCounts, ClassScore, Result};
 
-/// Precision, recall, F1 and support of one class or group of classes; `None` where
-/// undefined.
+/// The scores of one class or group of classes; `None` where undefined.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ClassRow {
     /// The class or group.
@@ -18,57 +17,84 @@ pub struct ClassRow {
     pub precision: Option<f64>,
     /// `TP / (TP + FN)`.
     pub recall: Option<f64>,
-    /// Their harmonic mean.
+    /// `TN / (TN + FP)`.
+    pub specificity: Option<f64>,
+    /// Harmonic mean of precision and recall.
     pub f1: Option<f64>,
-    /// Examples.
-    pub support: u64,
+    /// Geometric mean of recall and specificity.
+    pub g_mean: Option<f64>,
+    /// [`ClassScore::IndexBalancedAccuracy`] with α = 0.1.
+    pub index_balanced_accuracy: Option<f64>,
+    /// The weight of the examples.
+    pub support: f64,
 }
 
-/// The table scikit-learn's users know, with head, mid and tail rows.
+/// Which scores a report shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Columns {
+    /// Precision, recall, F1 and support, as scikit-learn's `classification_report`.
+    #[default]
+    Standard,
+    /// Also specificity, G-mean and index balanced accuracy, as imbalanced-learn's
+    /// `classification_report_imbalanced`.
+    Imbalanced,
+}
+
+/// The table scikit-learn's and imbalanced-learn's users know, with head, mid and tail rows.
 ///
-/// `Display` gives aligned text, [`to_markdown`](Self::to_markdown) Markdown, serde
-/// JSON. Classes are listed from most to least frequent in training; averages are over
-/// the classes where the value is defined.
+/// `Display` and [`to_text`](Self::to_text) give aligned text, the other methods Markdown, CSV,
+/// HTML and JSON. Classes are listed from most to least frequent in training; averages are over
+/// the classes where the value is defined, and what is undefined reads `n/a`.
+///
+/// ```
+/// use counterweight_core::ClassProfile;
+/// use counterweight_metrics::{ClassCounts, ClassificationReport, Columns};
+///
+/// let profile = ClassProfile::from_counts([90, 10])?;
+/// let counts = ClassCounts::from_labels(&[0, 0, 0, 1], &[0, 0, 1, 1], 2)?;
+/// let report = ClassificationReport::new(&counts, &profile)?;
+/// assert_eq!(report.accuracy(), Some(0.75));
+/// println!("{}", report.to_text(Columns::Imbalanced));
+/// # Ok::<(), counterweight_metrics::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ClassificationReport {
     classes: Vec<ClassRow>,
     averages: Vec<ClassRow>,
+    accuracy: Option<f64>,
 }
 
 impl ClassificationReport {
     /// Builds the report; names and segments are the training profile's.
     ///
-    /// # Panics
-    /// When the profile has fewer classes than the matrix.
-    pub fn new(matrix: &ConfusionMatrix, profile: &ClassProfile) -> Self {
-        let row = |class: usize| ClassRow {
-            name: profile.names()[class].clone(),
-            segment: Some(profile.segment(class)),
-            precision: matrix.precision(class),
-            recall: matrix.recall(class),
-            f1: matrix.f1(class),
-            support: matrix.support(class),
-        };
-        let order = profile.order().into_iter().filter(|&c| c < matrix.classes());
-        let classes: Vec<ClassRow> = order.map(row).collect();
-        let average = |name: &str, keep: &dyn Fn(&ClassRow) -> bool| {
-            let of = |f: &dyn Fn(&ClassRow) -> Option<f64>| {
-                mean(classes.iter().filter(|r| keep(r)).filter_map(f))
-            };
+    /// # Errors
+    /// When the profile has other classes than the counts.
+    pub fn new(counts: &ClassCounts, profile: &ClassProfile) -> Result<Self> {
+        ensure_length("counts", counts.classes(), profile.classes())?;
+        let row = |class: usize| {
+            let score = |score| counts.score(score, class);
             ClassRow {
-                name: name.to_owned(),
-                segment: None,
-                precision: of(&|r| r.precision),
-                recall: of(&|r| r.recall),
-                f1: of(&|r| r.f1),
-                support: classes.iter().filter(|r| keep(r)).map(|r| r.support).sum(),
+                name: profile.names()[class].clone(),
+                segment: Some(profile.segment(class)),
+                precision: score(ClassScore::Precision),
+                recall: score(ClassScore::Recall),
+                specificity: score(ClassScore::Specificity),
+                f1: score(ClassScore::F1),
+                g_mean: score(ClassScore::GMean),
+                index_balanced_accuracy: score(IBA),
+                support: counts.support(class),
             }
         };
-        let mut averages = vec![average("macro avg", &|_| true)];
+        let classes: Vec<ClassRow> = profile.order().into_iter().map(row).collect();
+        let mut averages = vec![
+            average("macro avg", counts, Average::Macro),
+            average("weighted avg", counts, Average::Weighted),
+        ];
         for segment in Segment::ALL {
-            averages.push(average(&segment.to_string(), &|r| r.segment == Some(segment)));
+            averages.push(mean_of(segment, &classes));
         }
-        Self { classes, averages }
+        Ok(Self { classes, averages, accuracy: counts.accuracy() })
     }
 
     /// One row per class.
@@ -76,58 +102,132 @@ impl ClassificationReport {
         &self.classes
     }
 
-    /// Macro average, head, mid, tail.
+    /// Macro average, average by support, and the means of head, mid and tail.
     pub fn averages(&self) -> &[ClassRow] {
         &self.averages
     }
 
-    /// The report as a Markdown table.
-    pub fn to_markdown(&self) -> String {
-        let mut out = String::from("| class | segment | precision | recall | f1 | support |\n");
-        out.push_str("| --- | --- | ---: | ---: | ---: | ---: |\n");
-        for row in self.classes.iter().chain(&self.averages) {
-            let segment = row.segment.map_or(String::new(), |s| s.to_string());
-            out.push_str(&format!(
-                "| {} | {segment} | {} | {} | {} | {} |\n",
-                row.name,
-                cell(row.precision),
-                cell(row.recall),
-                cell(row.f1),
-                row.support
-            ));
+    /// Share of correct predictions.
+    pub fn accuracy(&self) -> Option<f64> {
+        self.accuracy
+    }
+
+    /// Aligned text.
+    pub fn to_text(&self, columns: Columns) -> String {
+        self.table(columns).text()
+    }
+
+    /// A Markdown table.
+    pub fn to_markdown(&self, columns: Columns) -> String {
+        self.table(columns).markdown()
+    }
+
+    /// Comma-separated values, undefined ones empty.
+    pub fn to_csv(&self, columns: Columns) -> String {
+        self.table(columns).csv()
+    }
+
+    /// An HTML table.
+    pub fn to_html(&self, columns: Columns) -> String {
+        self.table(columns).html()
+    }
+
+    /// Everything as JSON, undefined values `null`.
+    ///
+    /// # Errors
+    /// None in practice.
+    pub fn to_json(&self) -> Result<String> {
+        serde_json::to_string_pretty(self).map_err(|e| crate::Error::Json { reason: e.to_string() })
+    }
+
+    fn table(&self, columns: Columns) -> Table {
+        let all = columns == Columns::Imbalanced;
+        let mut header = vec!["class", "segment", "precision", "recall"];
+        if all {
+            header.push("specificity");
         }
-        out
+        header.push("f1");
+        if all {
+            header.extend(["g-mean", "iba"]);
+        }
+        header.push("support");
+        let mut table = Table::new(2, header);
+        for row in self.classes.iter().chain(&self.averages) {
+            if row.segment.is_none() && table.gap.is_none() {
+                table.gap = Some(table.rows.len());
+                table.rows.push(self.accuracy_row(all));
+            }
+            let segment = row.segment.map_or(String::new(), |s| s.to_string());
+            let mut cells = vec![Some(row.name.clone()), Some(segment)];
+            cells.extend([number(row.precision), number(row.recall)]);
+            if all {
+                cells.push(number(row.specificity));
+            }
+            cells.push(number(row.f1));
+            if all {
+                cells.extend([number(row.g_mean), number(row.index_balanced_accuracy)]);
+            }
+            cells.push(Some(row.support.to_string()));
+            table.rows.push(cells);
+        }
+        table
+    }
+
+    /// Accuracy stands in the F1 column, as scikit-learn has it.
+    fn accuracy_row(&self, all: bool) -> Vec<Option<String>> {
+        let empty = || Some(String::new());
+        let mut cells = vec![Some("accuracy".to_owned()), empty(), empty(), empty()];
+        if all {
+            cells.push(empty());
+        }
+        cells.push(number(self.accuracy));
+        if all {
+            cells.extend([empty(), empty()]);
+        }
+        cells.push(Some(self.classes.iter().map(|row| row.support).sum::<f64>().to_string()));
+        cells
     }
 }
 
-fn cell(value: Option<f64>) -> String {
-    value.map_or_else(|| "-".to_owned(), |v| format!("{v:.3}"))
+const IBA: ClassScore = ClassScore::IndexBalancedAccuracy(0.1);
+
+fn average(name: &str, counts: &ClassCounts, average: Average) -> ClassRow {
+    let score = |score| counts.average(score, average);
+    ClassRow {
+        name: name.to_owned(),
+        segment: None,
+        precision: score(ClassScore::Precision),
+        recall: score(ClassScore::Recall),
+        specificity: score(ClassScore::Specificity),
+        f1: score(ClassScore::F1),
+        g_mean: score(ClassScore::GMean),
+        index_balanced_accuracy: score(IBA),
+        support: counts.total(),
+    }
+}
+
+fn mean_of(segment: Segment, classes: &[ClassRow]) -> ClassRow {
+    let members = || classes.iter().filter(|row| row.segment == Some(segment));
+    let of = |f: fn(&ClassRow) -> Option<f64>| crate::counts::mean(members().filter_map(f));
+    ClassRow {
+        name: segment.to_string(),
+        segment: None,
+        precision: of(|r| r.precision),
+        recall: of(|r| r.recall),
+        specificity: of(|r| r.specificity),
+        f1: of(|r| r.f1),
+        g_mean: of(|r| r.g_mean),
+        index_balanced_accuracy: of(|r| r.index_balanced_accuracy),
+        support: members().map(|r| r.support).sum(),
+    }
+}
+
+fn number(value: Option<f64>) -> Option<String> {
+    value.map(|v| format!("{v:.3}"))
 }
 
 impl fmt::Display for ClassificationReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all = || self.classes.iter().chain(&self.averages);
-        let width = all().map(|r| r.name.chars().count()).max().unwrap_or(0).max(5);
-        writeln!(
-            f,
-            "{:<width$}  {:<7}  {:>9}  {:>7}  {:>7}  {:>7}",
-            "class", "segment", "precision", "recall", "f1", "support"
-        )?;
-        for (i, row) in all().enumerate() {
-            if i == self.classes.len() {
-                writeln!(f)?;
-            }
-            let segment = row.segment.map_or(String::new(), |s| s.to_string());
-            writeln!(
-                f,
-                "{:<width$}  {segment:<7}  {:>9}  {:>7}  {:>7}  {:>7}",
-                row.name,
-                cell(row.precision),
-                cell(row.recall),
-                cell(row.f1),
-                row.support
-            )?;
-        }
-        Ok(())
+        f.write_str(&self.to_text(Columns::Standard))
     }
 }

@@ -1,65 +1,224 @@
-//! Against scikit-learn and imbalanced-learn (`fixtures/generate.py`).
+//! Scores against scikit-learn, imbalanced-learn, fairlearn and torchmetrics
+//! (`fixtures/generate.py`), 200 random cases each, with weights, missing classes, truths of a
+//! single class and ties.
 
 use std::collections::BTreeMap;
 
 use counterweight_core::ClassProfile;
-use counterweight_metrics::{ClassificationReport, Metric, Predictions};
+use counterweight_metrics::{
+    Average, ClassCounts, ClassScore, ConfusionMatrix, FairnessReport, KappaWeights, LabelSets,
+    Metric, Predictions,
+};
 use ndarray::Array2;
 use serde::Deserialize;
 
-#[derive(Deserialize)]
-struct Row {
-    precision: f64,
-    recall: f64,
-    #[serde(rename = "f1-score")]
-    f1: f64,
-    support: f64,
-}
+type Values = BTreeMap<String, Option<f64>>;
 
 #[derive(Deserialize)]
-struct Case {
-    truth: Vec<usize>,
-    probabilities: Vec<Vec<f64>>,
+struct Labels {
     classes: usize,
-    accuracy: f64,
-    balanced_accuracy: f64,
-    macro_f1: f64,
-    g_mean: f64,
-    mcc: f64,
-    ece: f64,
-    report: BTreeMap<String, Row>,
+    truth: Vec<usize>,
+    parts: Vec<Vec<f64>>,
+    predicted: Vec<usize>,
+    weights: Vec<f64>,
+    class: BTreeMap<String, Vec<Option<f64>>>,
+    #[serde(rename = "macro")]
+    macro_: Values,
+    weighted: Values,
+    micro: Values,
+    scores: Values,
 }
 
-fn close(got: Option<f64>, expected: f64, name: &str) {
-    let got = got.unwrap_or(0.0);
-    assert!((got - expected).abs() < 1e-12, "{name}: {got} but the peer has {expected}");
+#[derive(Deserialize)]
+struct Groups {
+    truth: Vec<bool>,
+    predicted: Vec<bool>,
+    groups: Vec<String>,
+    parity: Option<f64>,
+    parity_ratio: Option<f64>,
+    opportunity: Option<f64>,
+    opportunity_ratio: Option<f64>,
+    odds: Option<f64>,
+    odds_ratio: Option<f64>,
+    predictive: Option<f64>,
+    tpr: Option<Vec<f64>>,
+    fpr: Option<Vec<f64>>,
+}
+
+#[derive(Deserialize)]
+struct Sets {
+    truth: Vec<Vec<bool>>,
+    predicted: Vec<Vec<bool>>,
+    weights: Vec<f64>,
+    #[serde(flatten)]
+    values: Values,
+}
+
+#[derive(Deserialize)]
+struct Fixture {
+    labels: Vec<Labels>,
+    groups: Vec<Groups>,
+    sets: Vec<Sets>,
+}
+
+fn fixture() -> Fixture {
+    serde_json::from_str(include_str!("fixtures/scores.json")).unwrap()
+}
+
+#[track_caller]
+fn same(got: Option<f64>, expected: Option<f64>, what: &str) {
+    let close = match (got, expected) {
+        (Some(a), Some(b)) => (a - b).abs() < 1e-12,
+        (None, None) => true,
+        _ => false,
+    };
+    assert!(close, "{what}: {got:?}, the peer {expected:?}");
+}
+
+fn score(name: &str) -> ClassScore {
+    match name {
+        "precision" => ClassScore::Precision,
+        "recall" => ClassScore::Recall,
+        "specificity" => ClassScore::Specificity,
+        "f1" => ClassScore::F1,
+        "f2" => ClassScore::FBeta(2.0),
+        "jaccard" => ClassScore::Jaccard,
+        "g_mean" => ClassScore::GMean,
+        "iba" => ClassScore::IndexBalancedAccuracy(0.1),
+        "informedness" => ClassScore::Informedness,
+        "markedness" => ClassScore::Markedness,
+        other => panic!("{other}"),
+    }
 }
 
 #[test]
-fn scores_are_the_peers() {
-    let cases: Vec<Case> = serde_json::from_str(include_str!("fixtures/metrics.json")).unwrap();
-    for case in cases {
-        let p =
-            Array2::from_shape_vec((case.truth.len(), case.classes), case.probabilities.concat());
-        let predictions = Predictions::new(case.truth.clone(), p.unwrap()).unwrap();
-        let mut counts = vec![0; case.classes];
-        case.truth.iter().for_each(|&c| counts[c] += 1);
-        let profile = ClassProfile::from_counts(counts).unwrap();
+fn scores_of_labels_are_the_peers() {
+    let cases = fixture().labels;
+    assert_eq!(cases.len(), 200);
+    for (i, c) in cases.iter().enumerate() {
+        let counts =
+            ClassCounts::from_weighted_labels(&c.truth, &c.predicted, &c.weights, c.classes)
+                .unwrap();
+        let matrix =
+            ConfusionMatrix::from_weighted_labels(&c.truth, &c.predicted, &c.weights, c.classes)
+                .unwrap();
+        for counts in [&counts, &matrix.counts()] {
+            for (name, values) in &c.class {
+                for (class, &expected) in values.iter().enumerate() {
+                    // For a class that takes every row specificity may be 0/0 or, by rounding
+                    // of weights, a ratio of two numbers of 1e-16.
+                    let occurs = counts.support(class) + counts.predicted(class) > 0.0;
+                    if occurs || expected.is_some() {
+                        let what = format!("case {i}, {name} of {class}");
+                        same(counts.score(score(name), class), expected, &what);
+                    }
+                }
+            }
+            for (average, values) in [
+                (Average::Macro, &c.macro_),
+                (Average::Weighted, &c.weighted),
+                (Average::Micro, &c.micro),
+            ] {
+                for (name, &expected) in values {
+                    let what = format!("case {i}, {average:?} {name}");
+                    same(counts.average(score(name), average), expected, &what);
+                }
+            }
+            let value = |name: &str| match name {
+                "accuracy" => counts.accuracy(),
+                "balanced_accuracy" => counts.balanced_accuracy(),
+                "adjusted" => counts.adjusted_balanced_accuracy(),
+                "hamming" => counts.accuracy().map(|a| 1.0 - a),
+                "mcc" => counts.mcc(),
+                "kappa" => counts.kappa(),
+                "kappa_linear" => matrix.weighted_kappa(KappaWeights::Linear),
+                "kappa_quadratic" => matrix.weighted_kappa(KappaWeights::Quadratic),
+                "g_mean" => counts.g_mean(),
+                "g_mean_corrected" => counts.corrected_g_mean(0.01).unwrap(),
+                "macro_mae" => matrix.macro_absolute_error(),
+                other => panic!("{other}"),
+            };
+            let of_probabilities = ["ece", "mce", "log_loss", "brier"];
+            for (name, &expected) in &c.scores {
+                if !of_probabilities.contains(&name.as_str()) {
+                    same(value(name), expected, &format!("case {i}, {name}"));
+                }
+            }
+        }
+        let p: Vec<f64> = c.parts.concat().into_iter().map(|part| part / 1009.0).collect();
+        let p = Array2::from_shape_vec((c.truth.len(), c.classes), p).unwrap();
+        let predictions = Predictions::new(c.truth.clone(), p).unwrap();
+        let profile = ClassProfile::from_counts(vec![1; c.classes]).unwrap();
         let tally = predictions.tally();
-        let value = |m| tally.metric(m, &profile);
-        close(value(Metric::Accuracy), case.accuracy, "accuracy");
-        close(value(Metric::BalancedAccuracy), case.balanced_accuracy, "balanced accuracy");
-        close(value(Metric::MacroF1), case.macro_f1, "macro F1");
-        close(value(Metric::GMean), case.g_mean, "G-mean");
-        close(value(Metric::Mcc), case.mcc, "MCC");
-        close(value(Metric::Ece), case.ece, "ECE");
-        let report = ClassificationReport::new(tally.confusion(), &profile);
-        for row in report.classes() {
-            let Some(expected) = case.report.get(&row.name) else { continue };
-            close(row.precision, expected.precision, "precision");
-            close(row.recall, expected.recall, "recall");
-            close(row.f1, expected.f1, "F1");
-            close(Some(row.support as f64), expected.support, "support");
+        same(tally.metric(Metric::Ece, &profile), c.scores["ece"], "ECE");
+        same(tally.calibration().mce(), c.scores["mce"], "MCE");
+        for loss in [tally.metric(Metric::LogLoss, &profile), Some(predictions.log_loss())] {
+            same(loss, c.scores["log_loss"], "log loss");
+        }
+        for brier in [tally.metric(Metric::Brier, &profile), Some(predictions.brier())] {
+            same(brier, c.scores["brier"], "Brier");
+        }
+    }
+}
+
+#[test]
+fn fairness_is_fairlearns() {
+    let cases = fixture().groups;
+    assert_eq!(cases.len(), 200);
+    for c in cases {
+        let report = FairnessReport::new(&c.truth, &c.predicted, &c.groups).unwrap();
+        let (parity, odds) = (report.demographic_parity(), report.equalised_odds());
+        let opportunity = report.equal_opportunity();
+        same(parity.map(|d| d.difference), c.parity, "demographic parity");
+        let defined = |expected: Option<f64>, got: Option<f64>, what: &str| {
+            // Where a group lacks positives fairlearn compares a 0.
+            if expected.is_some() {
+                same(got, expected, what);
+            }
+        };
+        defined(c.parity_ratio, parity.and_then(|d| d.ratio), "demographic parity ratio");
+        defined(c.opportunity, opportunity.map(|d| d.difference), "equal opportunity");
+        defined(c.opportunity_ratio, opportunity.and_then(|d| d.ratio), "equal opportunity ratio");
+        defined(c.odds, odds.map(|d| d.difference), "equalised odds");
+        defined(c.odds_ratio, odds.and_then(|d| d.ratio), "equalised odds ratio");
+        let predictive = report.predictive_parity().map(|d| d.difference);
+        defined(c.predictive, predictive, "predictive parity");
+        for (i, group) in report.groups.iter().enumerate() {
+            defined(c.tpr.as_ref().map(|v| v[i]), group.true_positive_rate, "TPR");
+            defined(c.fpr.as_ref().map(|v| v[i]), group.false_positive_rate, "FPR");
+        }
+    }
+}
+
+#[test]
+fn scores_of_label_sets_are_scikit_learns() {
+    let cases = fixture().sets;
+    assert_eq!(cases.len(), 200);
+    for (i, c) in cases.iter().enumerate() {
+        let mut whole = LabelSets::new(c.truth[0].len());
+        let mut rest = whole.clone();
+        for (row, (t, p)) in c.truth.iter().zip(&c.predicted).enumerate() {
+            let shard = if row % 2 == 0 { &mut whole } else { &mut rest };
+            shard.update_weighted(t, p, c.weights[row]).unwrap();
+        }
+        whole.merge(&rest).unwrap();
+        let average = |score, average| whole.counts().average(score, average);
+        for (name, &expected) in &c.values {
+            let got = match name.as_str() {
+                "subset" => whole.subset_accuracy(),
+                "hamming" => whole.hamming_loss(),
+                "sample_precision" => whole.sample_precision(),
+                "sample_recall" => whole.sample_recall(),
+                "sample_f1" => whole.sample_f1(),
+                "sample_jaccard" => whole.sample_jaccard(),
+                "macro_f1" => average(ClassScore::F1, Average::Macro),
+                "micro_f1" => average(ClassScore::F1, Average::Micro),
+                "weighted_f1" => average(ClassScore::F1, Average::Weighted),
+                "micro_precision" => average(ClassScore::Precision, Average::Micro),
+                "macro_recall" => average(ClassScore::Recall, Average::Macro),
+                other => panic!("{other}"),
+            };
+            same(got, expected, &format!("case {i}, {name}"));
         }
     }
 }

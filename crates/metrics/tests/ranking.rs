@@ -2,7 +2,8 @@
 
 use counterweight_core::{ClassProfile, SegmentRule};
 use counterweight_metrics::{
-    AveragePrecision, EntropyBase, Gain, GiniScale, ItemExposure, Novelty, RankedQuery, Ties,
+    AveragePrecision, EntropyBase, Gain, GiniScale, ItemExposure, Novelty, RankedQuery, SegmentParity,
+    Ties,
 };
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -140,7 +141,7 @@ fn bad_input_is_named() {
     let query = RankedQuery::from_list(&[1.0]).unwrap();
     assert_eq!(query.precision(0).unwrap_err().to_string(), "k = 0 is outside [1, inf)");
     let profile = ClassProfile::from_counts([2, 1]).unwrap();
-    let outside = ItemExposure::new(&[vec![0], vec![5]], &profile).unwrap_err();
+    let outside = ItemExposure::of_lists(&[vec![0], vec![5]], &profile).unwrap_err();
     assert_eq!(outside.to_string(), "class id 5 at row 1 is outside 0..2");
 }
 
@@ -153,7 +154,14 @@ fn popular() -> ClassProfile {
 fn exposure_by_hand() {
     let profile = popular();
     let lists = [vec![0, 2], vec![0, 1], vec![]];
-    let shown = ItemExposure::new(&lists, &profile).unwrap();
+    let shown = ItemExposure::of_lists(&lists, &profile).unwrap();
+    let mut shards = ItemExposure::of_lists(&lists[1..], &profile).unwrap();
+    shards.merge(&ItemExposure::of_lists(&lists[..1], &profile).unwrap()).unwrap();
+    assert_eq!((shards.shown(), shards.tail_count()), (shown.shown(), shown.tail_count()));
+    assert_eq!(shards.average_popularity(), shown.average_popularity());
+    let brands = shown.by_group(&["a", "a", "b", "b"]).unwrap();
+    assert_eq!(brands[0].0, "a");
+    assert!((brands[0].1 + brands[1].1 - 1.0).abs() < 1e-12 && brands[0].1 > brands[1].1);
     assert_eq!(shown.shown(), [2, 1, 1, 0]);
     assert_eq!(shown.coverage(), 0.75);
     assert_eq!(shown.average_popularity(), Some((52.0 + 60.0) / 2.0));
@@ -183,22 +191,26 @@ fn exposure_by_hand() {
 #[test]
 fn parity_between_segments() {
     let profile = popular();
+    let spread = |lists: &[Vec<usize>], candidates: &[Vec<usize>]| {
+        let mut parity = SegmentParity::new(&profile);
+        for (list, items) in lists.iter().zip(candidates) {
+            parity.update(list, items.iter().copied()).unwrap();
+        }
+        parity.spread()
+    };
+    let everything = [vec![0, 1, 2, 3], vec![0, 1, 2, 3]];
     // Everybody is shown everything: parity.
-    let all = [vec![0, 1, 2, 3], vec![3, 2, 1, 0]];
-    let even = ItemExposure::new(&all, &profile).unwrap();
-    assert_eq!(even.statistical_parity(&[]), Some(0.0));
+    assert_eq!(spread(&[vec![0, 1, 2, 3], vec![3, 2, 1, 0]], &everything), Some(0.0));
     // Only the head: rates 1, 0, 0.
     let head = [vec![0], vec![0]];
-    let only = ItemExposure::new(&head, &profile).unwrap();
     let expected = (2.0f64 / 9.0).sqrt() * 3.0;
-    assert!((only.statistical_parity(&[]).unwrap() - expected).abs() < 1e-12);
+    assert!((spread(&head, &everything).unwrap() - expected).abs() < 1e-12);
     // Of liked items: the head's was shown, the tail's was not; nobody liked the middle.
-    let liked = [vec![0], vec![2]];
-    assert_eq!(only.equal_opportunity(&liked), Some(1.0));
-    // A known item cannot be recommended: user 0 knows the head.
-    let known = [vec![0], vec![]];
-    assert!(only.statistical_parity(&known).unwrap() > 0.0);
-    let none = ItemExposure::new(&[], &profile).unwrap();
-    assert_eq!(none.statistical_parity(&[]), None);
+    assert_eq!(spread(&head, &[vec![0], vec![2]]), Some(1.0));
+    assert_eq!(spread(&[], &[]), None);
+    let mut parity = SegmentParity::new(&profile);
+    assert!(parity.update(&[0], [0, 9]).is_err());
+    assert_eq!(parity.spread(), None);
+    let none = ItemExposure::new(&profile);
     assert_eq!((none.gini(GiniScale::Items), none.average_popularity()), (None, None));
 }

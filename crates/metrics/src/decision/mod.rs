@@ -1,7 +1,16 @@
 //! Adjusting the predicted distribution after training.
 
+mod abstention;
+mod classifiers;
+mod costs;
 mod priors;
 mod search;
+mod sweep;
+
+pub use abstention::{RiskCoverage, RiskPoint};
+pub use classifiers::{NearestClassMean, Nearness, tau_normalise};
+pub use costs::CostMatrix;
+pub use sweep::{Constraint, Threshold, ThresholdMetric};
 
 use counterweight_core::{ClassProfile, ensure};
 use ndarray::{Array2, Axis};
@@ -136,7 +145,9 @@ pub enum DecisionConfig {
         #[serde(default)]
         floor: Option<Floor>,
     },
-    /// A threshold per class, by coordinate ascent from the best logit adjustment.
+    /// A threshold per class, by coordinate ascent from the best logit adjustment: class by
+    /// class the exact maximum over its threshold, found by sorting the rows where it changes
+    /// a decision.
     SearchThresholds {
         /// What to maximise.
         maximize: Metric,

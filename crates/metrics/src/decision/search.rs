@@ -1,8 +1,11 @@
 use counterweight_core::ClassProfile;
 
+use crate::ClassCounts;
+
 use super::{Decision, Error, Floor, Metric, Predictions, Result};
 
-/// Steps of log-threshold tried around each class's current offset.
+/// Steps of log-threshold tried around each class's current offset, for metrics of
+/// probabilities.
 const MOVES: [f64; 8] = [-0.8, -0.4, -0.2, -0.1, 0.1, 0.2, 0.4, 0.8];
 const ROUNDS: usize = 4;
 /// Offsets stay within this distance of logit adjustment, so that a class with a handful
@@ -67,13 +70,9 @@ impl<'a> Search<'a> {
         for _ in 0..ROUNDS {
             let before = top;
             for class in self.profile.order() {
-                let centre = current.offsets[class];
-                for step in MOVES {
+                for offset in self.candidates(&current, class, start.offsets[class]) {
                     let mut candidate = current.clone();
-                    candidate.offsets[class] = centre + step;
-                    if (candidate.offsets[class] - start.offsets[class]).abs() > REACH {
-                        continue;
-                    }
+                    candidate.offsets[class] = offset;
                     let worth = self.worth(&candidate)?;
                     if self.allowed(&worth) && worth.objective > top + 1e-9 {
                         top = worth.objective;
@@ -88,21 +87,72 @@ impl<'a> Search<'a> {
         Ok(current)
     }
 
+    /// Offsets of a class worth trying, within reach of `centre`.
+    fn candidates(&self, current: &Decision, class: usize, centre: f64) -> Vec<f64> {
+        let floor = self.floor.map(|f| f.metric);
+        if [Some(self.maximize), floor].into_iter().flatten().all(Metric::is_of_labels) {
+            self.sweep(current, class, centre).into_iter().collect()
+        } else {
+            // Probabilities change everywhere with the offset, not at rows only.
+            let near = |step: &f64| (current.offsets[class] + step - centre).abs() <= REACH;
+            MOVES.iter().filter(|step| near(step)).map(|s| current.offsets[class] + s).collect()
+        }
+    }
+
+    /// The best allowed offset of a class with the others fixed. A row turns to the class
+    /// where the offset passes the lead of the best other class; between two such
+    /// offsets nothing changes, so all that matters is tried in one pass.
+    fn sweep(&self, current: &Decision, class: usize, centre: f64) -> Option<f64> {
+        let logs = self.dev.probabilities().mapv(|p| p.max(f64::MIN_POSITIVE).ln());
+        let mut turns: Vec<(f64, usize, usize)> = Vec::with_capacity(self.dev.len());
+        let mut counts = ClassCounts::new(self.profile.classes());
+        for (row, &truth) in logs.rows().into_iter().zip(self.dev.truth()) {
+            let score = |&c: &usize| row[c] + current.offsets[c];
+            let others = (0..row.len()).filter(|&c| c != class);
+            let rival = others.reduce(|a, b| if score(&b) > score(&a) { b } else { a })?;
+            turns.push((score(&rival) - row[class], truth, rival));
+            counts.add(truth, rival, 1.0);
+        }
+        turns.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+        let (low, high) = (centre - REACH, centre + REACH);
+        let mut best: Option<(f64, f64)> = None;
+        let mut next = 0;
+        loop {
+            // Everything up to here has turned; the interval ends at the next turn.
+            let from = if next == 0 { low } else { turns[next - 1].0.max(low) };
+            let to = turns.get(next).map_or(high, |turn| turn.0.min(high));
+            if from < to {
+                let worth = self.worth_of(|metric| counts.metric(metric, self.profile));
+                if self.allowed(&worth) && best.is_none_or(|(top, _)| worth.objective > top) {
+                    best = Some((worth.objective, (from + to) / 2.0));
+                }
+            }
+            let Some(&(at, ..)) = turns.get(next) else { break };
+            if at >= high {
+                break;
+            }
+            while let Some(&(_, truth, rival)) = turns.get(next).filter(|t| t.0 == at) {
+                counts.move_prediction(truth, rival, class);
+                next += 1;
+            }
+        }
+        best.map(|(_, offset)| offset)
+    }
+
     fn allowed(&self, worth: &Worth) -> bool {
         self.floor.is_none_or(|f| worth.floor >= f.at_least)
     }
 
     fn worth(&self, decision: &Decision) -> Result<Worth> {
         let tally = decision.decide(self.dev)?.tally();
-        let value = |metric: Metric| {
-            let value = tally.metric(metric, self.profile).unwrap_or(f64::NEG_INFINITY);
-            if metric.higher_is_better() { value } else { -value }
-        };
-        Ok(Worth {
-            objective: value(self.maximize),
-            floor: self
-                .floor
-                .map_or(0.0, |f| tally.metric(f.metric, self.profile).unwrap_or(f64::NEG_INFINITY)),
-        })
+        Ok(self.worth_of(|metric| tally.metric(metric, self.profile)))
+    }
+
+    fn worth_of(&self, metric: impl Fn(Metric) -> Option<f64>) -> Worth {
+        let value = metric(self.maximize).unwrap_or(f64::NEG_INFINITY);
+        Worth {
+            objective: if self.maximize.higher_is_better() { value } else { -value },
+            floor: self.floor.map_or(0.0, |f| metric(f.metric).unwrap_or(f64::NEG_INFINITY)),
+        }
     }
 }

@@ -3,5 +3,5 @@
 mod exposure;
 mod query;
 
-pub use exposure::{EntropyBase, ExposureReport, GiniScale, ItemExposure, Novelty};
-pub use query::{AveragePrecision, Gain, RankedQuery, Ties, mean_over_queries};
+pub use exposure::{EntropyBase, ExposureReport, GiniScale, ItemExposure, Novelty, SegmentParity};
+pub use query::{AveragePrecision, Gain, QueryMean, RankedQuery, Ties};

@@ -301,21 +301,46 @@ impl RankedQuery {
     }
 }
 
-/// The mean over the queries that define a metric, with how many did; `None` when none did.
+/// The mean over the queries that define a metric: an accumulator with `update` and `merge`.
 ///
 /// ```
-/// use counterweight_metrics::mean_over_queries;
+/// use counterweight_metrics::QueryMean;
 ///
-/// assert_eq!(mean_over_queries([Some(1.0), None, Some(0.5)]), Some((0.75, 2)));
-/// assert_eq!(mean_over_queries([None, None]), None);
+/// let mut recall = QueryMean::default();
+/// [Some(1.0), None, Some(0.5)].map(|value| recall.update(value));
+/// assert_eq!((recall.value(), recall.queries()), (Some(0.75), 2));
+/// assert_eq!(QueryMean::default().value(), None);
 /// ```
-pub fn mean_over_queries(values: impl IntoIterator<Item = Option<f64>>) -> Option<(f64, usize)> {
-    let (mut sum, mut n) = (0.0, 0);
-    for value in values.into_iter().flatten() {
-        sum += value;
-        n += 1;
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct QueryMean {
+    sum: f64,
+    queries: u64,
+}
+
+impl QueryMean {
+    /// Adds a query's value, unless it is undefined.
+    pub fn update(&mut self, value: Option<f64>) {
+        if let Some(value) = value {
+            self.sum += value;
+            self.queries += 1;
+        }
     }
-    (n > 0).then(|| (sum / n as f64, n))
+
+    /// Adds another shard.
+    pub fn merge(&mut self, other: &Self) {
+        self.sum += other.sum;
+        self.queries += other.queries;
+    }
+
+    /// The mean; `None` when no query defined the metric.
+    pub fn value(&self) -> Option<f64> {
+        crate::counts::ratio(self.sum, self.queries as f64)
+    }
+
+    /// The queries that defined it.
+    pub fn queries(&self) -> u64 {
+        self.queries
+    }
 }
 
 fn check_cut(k: usize) -> Result<()> {

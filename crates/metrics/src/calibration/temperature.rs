@@ -2,6 +2,7 @@ use counterweight_core::ensure;
 use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
 
+use super::{log, softmax_rows};
 use crate::{Predictions, Result};
 
 /// Temperature scaling (Guo et al., ICML 2017): one number T that makes probabilities less
@@ -80,17 +81,7 @@ impl Temperature {
             return probabilities.clone();
         }
         let mut scaled = probabilities.mapv(|p| log(p) / self.0);
-        for mut row in scaled.axis_iter_mut(Axis(0)) {
-            let top = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            row.mapv_inplace(|l| (l - top).exp());
-            let sum = row.sum();
-            row.mapv_inplace(|p| p / sum);
-        }
+        softmax_rows(&mut scaled);
         scaled
     }
-}
-
-/// The logarithm, of 0 as of the smallest positive number.
-fn log(p: f64) -> f64 {
-    p.max(f64::MIN_POSITIVE).ln()
 }

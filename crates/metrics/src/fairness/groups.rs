@@ -1,8 +1,7 @@
-use std::collections::BTreeMap;
-
 use counterweight_core::ClassProfile;
 use serde::Serialize;
 
+use super::rows_by_group;
 use crate::{Metric, Predictions, Result};
 
 /// A metric within one group.
@@ -52,16 +51,12 @@ impl GroupReport {
         profile: &ClassProfile,
     ) -> Result<Self> {
         counterweight_core::ensure_length("groups", groups.len(), predictions.len())?;
-        let mut rows: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        for (row, group) in groups.iter().enumerate() {
-            rows.entry(group.as_ref()).or_default().push(row);
-        }
         let score = |(group, rows): (&str, Vec<usize>)| GroupScore {
             group: group.to_owned(),
             rows: rows.len(),
             value: predictions.tally_of(rows).metric(metric, profile),
         };
-        Ok(Self { metric, groups: rows.into_iter().map(score).collect() })
+        Ok(Self { metric, groups: rows_by_group(groups).into_iter().map(score).collect() })
     }
 
     /// Largest minus smallest value over the groups where it is defined.
