@@ -236,12 +236,13 @@ impl ClassCounts {
 
     fn cell(&self, class: usize) -> Cell {
         let (tp, actual, predicted) = (self.hits[class], self.actual[class], self.predicted[class]);
+        // What is left of sums of weights by rounding is no weight: 0 / 0 must not become a score.
+        let rest = |weight: f64| if weight > 1e-12 * self.total { weight } else { 0.0 };
         Cell {
             tp,
-            fp: predicted - tp,
-            fn_: actual - tp,
-            // Differences of sums of weights may fall below zero by rounding.
-            tn: (self.total - actual - predicted + tp).max(0.0),
+            fp: rest(predicted - tp),
+            fn_: rest(actual - tp),
+            tn: rest(self.total - actual - predicted + tp),
         }
     }
 

@@ -2,8 +2,8 @@
 
 use counterweight_core::{ClassProfile, SegmentRule};
 use counterweight_metrics::{
-    AveragePrecision, EntropyBase, Gain, GiniScale, ItemExposure, Novelty, RankedQuery, SegmentParity,
-    Ties,
+    AveragePrecision, EntropyBase, Gain, GiniScale, ItemExposure, Novelty, RankedQuery,
+    SegmentParity, Ties,
 };
 use proptest::prelude::*;
 use serde::Deserialize;

@@ -1,6 +1,6 @@
 use counterweight_core::{ensure, ensure_length};
 use serde::Serialize;
-use statrs::function::erf::{erfc, erfc_inv};
+use statrs::function::erf::erfc_inv;
 
 use super::Interval;
 use crate::{Error, Result};
@@ -73,7 +73,7 @@ impl DeLong {
         let variance =
             spread(&apart(&a.positives, &b.positives)) + spread(&apart(&a.negatives, &b.negatives));
         let p_value =
-            if difference == 0.0 { 1.0 } else { erfc(difference.abs() / (2.0 * variance).sqrt()) };
+            if difference == 0.0 { 1.0 } else { libm::erfc(difference.abs() / (2.0 * variance).sqrt()) };
         let (before, after) = (a.estimate(), b.estimate());
         Ok(Some(DeLongTest { before, after, difference, variance, p_value }))
     }

@@ -1,7 +1,6 @@
 use counterweight_core::ensure_length;
 use serde::{Deserialize, Serialize};
 use statrs::function::beta::beta_reg;
-use statrs::function::erf::erfc;
 use statrs::function::factorial::ln_binomial;
 
 use crate::{Error, Predictions, Result};
@@ -90,7 +89,7 @@ impl McNemar {
         }
         let apart = self.only_before.abs_diff(self.only_after) as f64;
         let apart = if corrected { (apart - 1.0).max(0.0) } else { apart };
-        erfc((apart * apart / n as f64 / 2.0).sqrt())
+        libm::erfc((apart * apart / n as f64 / 2.0).sqrt())
     }
 
     fn counts(&self) -> (u64, u64) {
