@@ -230,6 +230,7 @@ fn run(args: &Args) -> Result<()> {
     println!("{report}");
     println!("* the interval of the difference excludes zero");
     write_report(args, &report, &splits, &tuned.trials, &trained.history)?;
+    write_predictions(args, [&first, &second], &splits)?;
 
     // 7. Save, load, classify.
     let dir = args.out.join("model");
@@ -314,6 +315,18 @@ fn write_split(args: &Args, splits: &TextSplits) -> Result<()> {
         rows.iter().for_each(|row| csv.push_str(&format!("{row},{part}\n")));
     }
     Ok(write_atomic(args.out.join("split.csv"), |w| w.write_all(csv.as_bytes()))?)
+}
+
+/// What `examples/compare.rs` reads.
+fn write_predictions(args: &Args, models: [&Predictions; 2], splits: &TextSplits) -> Result<()> {
+    for (name, predictions) in ["before.csv", "after.csv"].into_iter().zip(models) {
+        let groups = Some(splits.test.groups().to_vec());
+        PredictionTable::new(predictions.clone(), splits.profile.names(), groups)?
+            .write_csv(args.out.join(name))?;
+    }
+    Ok(write_atomic(args.out.join("profile.json"), |w| {
+        serde_json::to_writer_pretty(w, &splits.profile).map_err(std::io::Error::from)
+    })?)
 }
 
 fn write_report(

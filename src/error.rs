@@ -54,6 +54,14 @@ pub enum Error {
         /// The columns there are.
         columns: String,
     },
+    /// A class that cannot have a column of its own in a file of predictions.
+    #[error("class {name:?} {problem}")]
+    ClassName {
+        /// The class.
+        name: String,
+        /// Why not.
+        problem: &'static str,
+    },
     /// A cell that is empty or no finite number.
     #[error("{path}, row {row}, column {column:?}: {value:?} is not a finite number")]
     Cell {

@@ -57,7 +57,7 @@ mod train;
 mod tune;
 
 pub use compare::{CompareReport, compare};
-pub use data::{Skipped, Table, TextData, TextReader, TextSplits};
+pub use data::{PredictionTable, Skipped, Table, TextData, TextReader, TextSplits};
 pub use error::{Error, Result};
 pub use model::{Answer, Model};
 pub use recipe::{OptimizerConfig, OptimizerKind, Recipe, RecipeSpace};

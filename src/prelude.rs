@@ -13,8 +13,10 @@ pub use crate::losses::{
     Reduction, SigmoidFocalConfig, SupConConfig, Targets,
 };
 pub use crate::metrics::{
-    Bootstrap, ClassificationReport, ConfusionMatrix, Decision, DecisionConfig, Floor, GroupReport,
-    ItemExposure, Metric, Predictions, RankedQuery, ScoreCurve, Temperature,
+    Average, Bootstrap, CalibratorConfig, ClassCounts, ClassScore, ClassificationReport, Columns,
+    Conformal, ConformalScore, ConfusionMatrix, CostMatrix, CurveMetric, DeLong, Decision,
+    DecisionConfig, EpochMetric, FairnessReport, Floor, GroupReport, ItemExposure, LabelSets,
+    McNemar, Metric, Predictions, RankedQuery, ScoreCurve, Temperature, ThresholdMetric,
 };
 pub use crate::samplers::{
     IndexSampler, Plan, RandomOver, RandomUnder, Resampler, SampledDataset, SamplerConfig, Smote,
@@ -24,6 +26,7 @@ pub use crate::tuner::{
     BoxError, Distribution, GaussianProcess, Grid, Random, Space, Study, Suggester, Trial,
 };
 pub use crate::{
-    CompareReport, Model, OptimizerConfig, OptimizerKind, Recipe, RecipeSpace, Table, TextData,
-    TextReader, TextSplits, TrainOptions, Trained, TuneOptions, Tuned, compare, train, tune,
+    CompareReport, Model, OptimizerConfig, OptimizerKind, PredictionTable, Recipe, RecipeSpace,
+    Table, TextData, TextReader, TextSplits, TrainOptions, Trained, TuneOptions, Tuned, compare,
+    train, tune,
 };

@@ -22,6 +22,7 @@ pub fn before_after(title: &str, rows: &[(String, f64, f64)]) -> Result<String> 
         chart
             .configure_mesh()
             .disable_y_mesh()
+            .light_line_style(TRANSPARENT)
             .y_labels(rows.len())
             .y_label_formatter(&|y| match y {
                 SegmentValue::CenterOf(i) => {

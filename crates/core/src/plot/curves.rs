@@ -39,7 +39,12 @@ impl Unit<'_> {
                 .x_label_area_size(36)
                 .y_label_area_size(52)
                 .build_cartesian_2d(0f64..1f64, 0f64..1f64)?;
-            chart.configure_mesh().x_desc(self.x).y_desc(self.y).draw()?;
+            chart
+                .configure_mesh()
+                .light_line_style(TRANSPARENT)
+                .x_desc(self.x)
+                .y_desc(self.y)
+                .draw()?;
             match self.backdrop {
                 Backdrop::None => {}
                 Backdrop::Diagonal => {
@@ -49,11 +54,16 @@ impl Unit<'_> {
                     for f in [0.2, 0.4, 0.6, 0.8] {
                         // F = 2pr / (p + r), so p = F r / (2r − F), at most 1 from r = F / (2 − F).
                         let least = f / (2.0 - f);
-                        let recalls = (0..=100).map(|i| least + (1.0 - least) * f64::from(i) / 100.0);
+                        let recalls =
+                            (0..=100).map(|i| least + (1.0 - least) * f64::from(i) / 100.0);
                         let points = recalls.map(|r| (r, f * r / (2.0 * r - f)));
                         chart.draw_series(LineSeries::new(points, PALE))?;
                         let style = ("sans-serif", 11).into_font().color(&GREY);
-                        chart.draw_series([Text::new(format!("F = {f}"), (0.885, least + 0.03), style)])?;
+                        chart.draw_series([Text::new(
+                            format!("F = {f}"),
+                            (0.885, least + 0.03),
+                            style,
+                        )])?;
                     }
                 }
             }

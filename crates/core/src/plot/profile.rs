@@ -36,7 +36,10 @@ pub fn profile(profile: &ClassProfile) -> Result<String> {
                 Rectangle::new([(x, y - 5), (x + 10, y + 5)], colour(segment).filled())
             });
         }
-        chart.configure_series_labels().border_style(BLACK).background_style(WHITE).draw()?;
+        chart
+            .configure_series_labels()
+            .position(SeriesLabelPosition::UpperRight)
+            .border_style(BLACK).background_style(WHITE).draw()?;
         Ok(())
     })
 }

@@ -31,6 +31,19 @@ impl Predictions {
         ScoreCurve::new(&scores, &truth)
     }
 
+    /// The curve of all classes pooled, every row once for each class, with that class's
+    /// probability against whether it is the truth ("micro average").
+    ///
+    /// # Errors
+    /// None in practice: predictions are checked when they are made.
+    pub fn micro_curve(&self) -> Result<ScoreCurve> {
+        let classes = self.probabilities().ncols();
+        let scores: Vec<f64> = self.probabilities().iter().copied().collect();
+        let truth: Vec<bool> =
+            self.truth().iter().flat_map(|&id| (0..classes).map(move |c| c == id)).collect();
+        ScoreCurve::new(&scores, &truth)
+    }
+
     /// Area under the ROC curve over several classes; classes (or pairs) without examples
     /// are left out, `None` when nothing is left.
     ///

@@ -72,8 +72,11 @@ impl DeLong {
         let difference = b.area - a.area;
         let variance =
             spread(&apart(&a.positives, &b.positives)) + spread(&apart(&a.negatives, &b.negatives));
-        let p_value =
-            if difference == 0.0 { 1.0 } else { libm::erfc(difference.abs() / (2.0 * variance).sqrt()) };
+        let p_value = if difference == 0.0 {
+            1.0
+        } else {
+            libm::erfc(difference.abs() / (2.0 * variance).sqrt())
+        };
         let (before, after) = (a.estimate(), b.estimate());
         Ok(Some(DeLongTest { before, after, difference, variance, p_value }))
     }

@@ -52,13 +52,12 @@ impl Ranked {
         counts: &[Vec<u32>; 2],
         room: &mut Sums,
     ) -> f64 {
-        for side in 0..2 {
-            let sums = &mut room.0[side];
+        for ((sums, order), counts) in room.0.iter_mut().zip(&self.order).zip(counts) {
             sums.clear();
             sums.push(0);
             let mut sum = 0;
-            sums.extend(self.order[side].iter().map(|&at| {
-                sum += counts[side][at as usize];
+            sums.extend(order.iter().map(|&at| {
+                sum += counts[at as usize];
                 sum
             }));
         }
