@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use counterweight_core::ClassProfile;
 use counterweight_metrics::{
     Average, ClassCounts, ClassScore, ConfusionMatrix, FairnessReport, KappaWeights, LabelSets,
-    Metric, Predictions,
+    Metric, Predictions, RegressionErrors,
 };
 use ndarray::Array2;
 use serde::Deserialize;
@@ -55,10 +55,21 @@ struct Sets {
 }
 
 #[derive(Deserialize)]
+struct Regression {
+    truth: Vec<f64>,
+    predicted: Vec<f64>,
+    mae: f64,
+    mse: f64,
+    rmse: f64,
+    geometric: f64,
+}
+
+#[derive(Deserialize)]
 struct Fixture {
     labels: Vec<Labels>,
     groups: Vec<Groups>,
     sets: Vec<Sets>,
+    values: Vec<Regression>,
 }
 
 fn fixture() -> Fixture {
@@ -221,4 +232,79 @@ fn scores_of_label_sets_are_scikit_learns() {
             same(got, expected, &format!("case {i}, {name}"));
         }
     }
+}
+
+#[test]
+fn errors_of_values_are_scikit_learns_and_scipys() {
+    let cases = fixture().values;
+    assert_eq!(cases.len(), 200);
+    for c in cases {
+        let mut parts = [RegressionErrors::default(), RegressionErrors::default()];
+        for (i, (&t, &p)) in c.truth.iter().zip(&c.predicted).enumerate() {
+            parts[i % 2].update(t, p).unwrap();
+        }
+        let [mut all, rest] = parts;
+        all.merge(&rest);
+        same(all.mean_absolute(), Some(c.mae), "MAE");
+        same(all.mean_squared(), Some(c.mse), "MSE");
+        same(all.root_mean_squared(), Some(c.rmse), "RMSE");
+        same(all.geometric_mean(), Some(c.geometric), "geometric mean");
+    }
+    let mut errors = RegressionErrors::default();
+    assert_eq!(errors.mean_absolute(), None);
+    assert!(errors.update(f64::NAN, 0.0).is_err());
+    assert_eq!(errors.rows(), 0);
+}
+
+#[test]
+fn uniform_weights_change_nothing() {
+    // imbalanced-learn's specificity of these is not .5.
+    let (truth, predicted) = ([0, 0, 1, 1], [0, 1, 1, 0]);
+    let twice = ClassCounts::from_weighted_labels(&truth, &predicted, &[2.0; 4], 2).unwrap();
+    let once = ClassCounts::from_labels(&truth, &predicted, 2).unwrap();
+    assert_eq!(twice.specificity(1), Some(0.5));
+    for score in [ClassScore::Precision, ClassScore::GMean, ClassScore::Markedness] {
+        for class in 0..2 {
+            assert_eq!(twice.score(score, class), once.score(score, class));
+        }
+        assert_eq!(twice.average(score, Average::Weighted), once.average(score, Average::Weighted));
+    }
+    assert_eq!((twice.mcc(), twice.kappa()), (once.mcc(), once.kappa()));
+}
+
+#[test]
+fn nothing_and_what_is_wrong() {
+    let none = ClassCounts::from_labels(&[], &[], 3).unwrap();
+    assert_eq!((none.accuracy(), none.balanced_accuracy(), none.mcc()), (None, None, None));
+    assert_eq!((none.kappa(), none.g_mean()), (None, None));
+    assert_eq!(none.average(ClassScore::F1, Average::Micro), None);
+    let outside = ClassCounts::from_labels(&[0, 1, 0], &[0, 1, 5], 2).unwrap_err().to_string();
+    assert_eq!(outside, "class id 5 at row 2 is outside 0..2");
+    let large = vec![0; 10_000];
+    let mut wrong = large.clone();
+    wrong[9_000] = 7;
+    let outside = ConfusionMatrix::from_labels(&wrong, &large, 2).unwrap_err().to_string();
+    assert_eq!(outside, "class id 7 at row 9000 is outside 0..2");
+    assert!(ClassCounts::from_labels(&[0], &[], 2).is_err());
+    let weights = ClassCounts::from_weighted_labels(&[0], &[0], &[-1.0], 2).unwrap_err();
+    assert_eq!(weights.to_string(), "weight = -1 is outside [0, inf)");
+    let mut counts = ClassCounts::new(2);
+    assert!(counts.update(0, 2).is_err() && counts.update_weighted(0, 0, f64::NAN).is_err());
+    assert!(counts.merge(&ClassCounts::new(3)).is_err());
+    assert_eq!(counts, ClassCounts::new(2));
+    assert!(counts.corrected_g_mean(2.0).is_err());
+    assert!(LabelSets::new(2).update(&[true], &[true, false]).is_err());
+}
+
+#[test]
+fn threads_and_shards_count_the_same() {
+    let truth: Vec<usize> = (0..50_000).map(|i| i * 7 % 11).collect();
+    let predicted: Vec<usize> = (0..50_000).map(|i| i * 5 % 11).collect();
+    let whole = ClassCounts::from_labels(&truth, &predicted, 11).unwrap();
+    let matrix = ConfusionMatrix::from_labels(&truth, &predicted, 11).unwrap();
+    let mut streamed = ClassCounts::new(11);
+    for (&t, &p) in truth.iter().zip(&predicted) {
+        streamed.update(t, p).unwrap();
+    }
+    assert_eq!((&streamed, &matrix.counts()), (&whole, &whole));
 }

@@ -2,7 +2,9 @@
 
 use counterweight_core::ClassProfile;
 use counterweight_metrics::{
-    Bootstrap, Decision, DecisionConfig, Error, Floor, Metric, Predictions, Tally,
+    Bootstrap, ClassCounts, ClassificationReport, Columns, ConfusionMatrix, CostMatrix, Decision,
+    DecisionConfig, Error, Floor, Metric, NearestClassMean, Nearness, Predictions, RiskCoverage,
+    Tally, tau_normalise,
 };
 use ndarray::{Array2, array};
 use proptest::prelude::*;
@@ -100,6 +102,122 @@ proptest! {
             prop_assert!(value(&decided, Metric::Accuracy) >= accuracy);
         }
     }
+}
+
+proptest! {
+    #[test]
+    fn the_threshold_of_two_classes_is_the_best_of_all(p in two_classes()) {
+        // 1 to 1: the search starts from argmax and reaches e^±1 around it.
+        let profile = ClassProfile::from_counts([1, 1]).unwrap();
+        let value = |d: &Decision| {
+            d.decide(&p).unwrap().tally().metric(Metric::MacroF1, &profile).unwrap()
+        };
+        let config = DecisionConfig::SearchThresholds { maximize: Metric::MacroF1, floor: None };
+        let found = value(&config.fit(&p, &profile).unwrap());
+        for step in 0..=200 {
+            let share = f64::exp(f64::from(step) / 100.0 - 1.0);
+            let threshold = share / (1.0 + share);
+            let decision = Decision::thresholds(&[1.0 - threshold, threshold]).unwrap();
+            prop_assert!(found >= value(&decision) - 1e-9, "{} {}", found, threshold);
+        }
+    }
+}
+
+fn two_classes() -> impl Strategy<Value = Predictions> {
+    prop::collection::vec((0..2usize, 0.01..0.99f64), 2..30).prop_map(|rows| {
+        let truth = rows.iter().map(|r| r.0).collect();
+        let p = Array2::from_shape_fn((rows.len(), 2), |(r, c)| {
+            if c == 1 { rows[r].1 } else { 1.0 - rows[r].1 }
+        });
+        Predictions::new(truth, p).unwrap()
+    })
+}
+
+#[test]
+fn priors_of_predictions_are_found_and_a_singular_matrix_is_refused() {
+    // Recalls .8, .7 and .9; used at priors .1, .3, .6.
+    let given = [[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.05, 0.05, 0.9]];
+    let mut held_out = ConfusionMatrix::new(3);
+    for (truth, row) in given.iter().enumerate() {
+        for (predicted, share) in row.iter().enumerate() {
+            held_out.update_weighted(truth, predicted, 100.0 * share).unwrap();
+        }
+    }
+    let priors = [0.1, 0.3, 0.6];
+    let mut predicted = Vec::new();
+    for class in 0..3 {
+        let share: f64 = (0..3).map(|truth| priors[truth] * given[truth][class]).sum();
+        predicted.extend(std::iter::repeat_n(class, (share * 1000.0).round() as usize));
+    }
+    let found = Decision::estimate_priors_by_predictions(&held_out, &predicted).unwrap();
+    for (a, b) in found.iter().zip(priors) {
+        assert!((a - b).abs() < 1e-9, "{found:?}");
+    }
+    let alike = ConfusionMatrix::from_labels(&[0, 1], &[0, 0], 2).unwrap();
+    let singular = Decision::estimate_priors_by_predictions(&alike, &[0]).unwrap_err();
+    assert!(matches!(singular, Error::Singular));
+    let unseen = ConfusionMatrix::from_labels(&[0, 0], &[0, 1], 2).unwrap();
+    assert!(Decision::estimate_priors_by_predictions(&unseen, &[0]).is_err());
+    assert!(Decision::estimate_priors_by_predictions(&held_out, &[]).is_err());
+}
+
+#[test]
+fn normalised_weights_means_and_costs_by_hand() {
+    let weights = array![[3.0, 4.0], [0.0, 0.5], [0.0, 0.0]];
+    assert_eq!(tau_normalise(&weights, 0.0).unwrap(), weights);
+    let half = tau_normalise(&weights, 0.5).unwrap();
+    assert!((half[[0, 0]] - 3.0 / 5f64.sqrt()).abs() < 1e-12);
+    assert_eq!(half.row(2), weights.row(2));
+    assert!(tau_normalise(&weights, -1.0).is_err());
+    let features = array![[1.0, 0.0], [3.0, 0.0], [0.0, 10.0]];
+    let means = NearestClassMean::fit(&features, &[0, 0, 2], 3).unwrap();
+    let row = array![[0.5, 4.0]];
+    assert_eq!(means.predict(&row, Nearness::Euclidean).unwrap(), [0]);
+    assert_eq!(means.predict(&row, Nearness::Cosine).unwrap(), [2]);
+    assert_eq!(means.scores(&row, Nearness::Cosine).unwrap()[[0, 1]], f64::NEG_INFINITY);
+    assert!(NearestClassMean::fit(&array![[f64::NAN]], &[0], 1).is_err());
+    let costs = CostMatrix::new(array![[0.0, 1.0], [4.0, 0.0]]).unwrap();
+    // Class 1 from p1 > .2.
+    let decided = costs.decide(&array![[0.81, 0.19], [0.79, 0.21]]).unwrap();
+    assert_eq!(decided, [Some(0), Some(1)]);
+    let matrix = ConfusionMatrix::from_labels(&[0, 0, 1, 1], &[0, 1, 0, 1], 2).unwrap();
+    assert_eq!(costs.mean_cost(&matrix).unwrap(), Some(1.25));
+    assert!(CostMatrix::new(array![[0.0, 1.0]]).is_err());
+    let (p, _) = example();
+    let curve = RiskCoverage::new(&p);
+    assert_eq!(curve.points().last().map(|p| (p.coverage, p.risk)), Some((1.0, 1.0 / 6.0)));
+    // The most confident row is wrong.
+    assert_eq!(curve.points()[0].risk, 1.0);
+    assert!(curve.area() > 0.0 && curve.most_coverage(1.5).is_err());
+}
+
+#[test]
+fn a_report_has_every_form() {
+    let profile = ClassProfile::from_counts([90, 10, 5]).unwrap();
+    let counts = ClassCounts::from_labels(&[0, 0, 0, 1], &[0, 0, 1, 1], 3).unwrap();
+    let report = ClassificationReport::new(&counts, &profile).unwrap();
+    let text = report.to_text(Columns::Imbalanced);
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].starts_with("class") && lines[0].ends_with("support"), "{text}");
+    assert!(lines[3].starts_with("2") && lines[3].contains("n/a"), "{text}");
+    assert!(text.contains("accuracy") && text.contains("weighted avg"), "{text}");
+    assert!(lines.iter().skip(1).all(|l| l.len() <= lines[0].len()), "{text}");
+    let csv = report.to_csv(Columns::Standard);
+    assert!(
+        csv.starts_with("class,segment,precision,recall,f1,support\n0,head,1.000,0.667"),
+        "{csv}"
+    );
+    assert_eq!(
+        report.to_markdown(Columns::Standard).lines().nth(1),
+        Some("| --- | --- | ---: | ---: | ---: | ---: |")
+    );
+    assert!(report.to_html(Columns::Standard).contains("<td>n/a</td>"));
+    let json: serde_json::Value = serde_json::from_str(&report.to_json().unwrap()).unwrap();
+    assert!(json["classes"][2]["precision"].is_null());
+    assert_eq!(json["accuracy"], 0.75);
+    assert!(
+        ClassificationReport::new(&counts, &ClassProfile::from_counts([1, 1]).unwrap()).is_err()
+    );
 }
 
 fn example() -> (Predictions, ClassProfile) {

@@ -39,7 +39,9 @@ pub fn profile(profile: &ClassProfile) -> Result<String> {
         chart
             .configure_series_labels()
             .position(SeriesLabelPosition::UpperRight)
-            .border_style(BLACK).background_style(WHITE).draw()?;
+            .border_style(BLACK)
+            .background_style(WHITE)
+            .draw()?;
         Ok(())
     })
 }
