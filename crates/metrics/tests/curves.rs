@@ -270,7 +270,8 @@ proptest! {
             let values = all.iter().filter(|c| keep(**c)).map(|c| f(*c)).filter(|v| !v.is_nan());
             values.max_by(f64::total_cmp)
         };
-        let metrics: [(ThresholdMetric, &dyn Fn([f64; 4]) -> f64); 3] = [
+        type Value<'a> = &'a dyn Fn([f64; 4]) -> f64;
+        let metrics: [(ThresholdMetric, Value<'_>); 3] = [
             (ThresholdMetric::F1, &f1),
             (ThresholdMetric::GMean, &gmean),
             (ThresholdMetric::Cost { false_positive: 1.0, false_negative: 5.0 }, &cost),

@@ -20,7 +20,7 @@ impl Predictions {
     /// The curve of one class's probability against the rest.
     ///
     /// # Errors
-    /// [`Error::Data`] for a class id outside the predictions.
+    /// [`Error::Data`](crate::Error::Data) for a class id outside the predictions.
     pub fn curve(&self, class: usize) -> Result<ScoreCurve> {
         let classes = self.probabilities().ncols();
         if class >= classes {
@@ -101,7 +101,7 @@ impl Predictions {
     /// counts the chance that the true class is drawn.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] for k = 0.
+    /// [`Error::OutOfRange`](crate::Error::OutOfRange) for k = 0.
     pub fn top_k(&self, k: usize) -> Result<f64> {
         ensure("k", k as f64, k >= 1, "[1, inf)")?;
         let chance = |row: usize| {
