@@ -146,7 +146,7 @@ fn priors_of_predictions_are_found_and_a_singular_matrix_is_refused() {
     let priors = [0.1, 0.3, 0.6];
     let mut predicted = Vec::new();
     for class in 0..3 {
-        let share: f64 = (0..3).map(|truth| priors[truth] * given[truth][class]).sum();
+        let share: f64 = priors.iter().zip(&given).map(|(prior, row)| prior * row[class]).sum();
         predicted.extend(std::iter::repeat_n(class, (share * 1000.0).round() as usize));
     }
     let found = Decision::estimate_priors_by_predictions(&held_out, &predicted).unwrap();

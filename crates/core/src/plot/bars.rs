@@ -7,7 +7,7 @@ use crate::Result;
 /// on top.
 ///
 /// # Errors
-/// [`Error::Plot`] when plotters fails.
+/// [`Error::Plot`](crate::Error::Plot) when plotters fails.
 pub fn before_after(title: &str, rows: &[(String, f64, f64)]) -> Result<String> {
     const ROW: u32 = 24;
     let size = (SIZE.0, ROW * rows.len() as u32 + 90);

@@ -132,7 +132,7 @@ pub fn thresholds(title: &str, series: &[Series]) -> Result<String> {
 /// A line through `(x, y)` points, for study histories and learning curves.
 ///
 /// # Errors
-/// [`Error::Plot`] when plotters fails.
+/// [`Error::Plot`](crate::Error::Plot) when plotters fails.
 pub fn line(title: &str, x: &str, y: &str, points: &[(f64, f64)]) -> Result<String> {
     draw("line", SIZE, |root| {
         root.fill(&WHITE)?;

@@ -6,7 +6,7 @@ use crate::{ClassProfile, Result, Segment};
 /// Class counts by rank on a logarithmic axis, coloured by segment.
 ///
 /// # Errors
-/// [`Error::Plot`] when plotters fails.
+/// [`Error::Plot`](crate::Error::Plot) when plotters fails.
 pub fn profile(profile: &ClassProfile) -> Result<String> {
     draw("class profile", SIZE, |root| {
         root.fill(&WHITE)?;
