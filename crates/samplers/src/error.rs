@@ -44,6 +44,60 @@ pub enum Error {
         /// The wanted count.
         wanted: usize,
     },
+    /// Fewer rows than a method's neighbours.
+    #[error("the data have {got} rows, but {method} needs at least {needed}")]
+    TooFewRows {
+        /// The method.
+        method: &'static str,
+        /// Rows.
+        got: usize,
+        /// Rows needed.
+        needed: usize,
+    },
+    /// More rows to remove than a class has.
+    #[error("class {class} has {got} examples; {method} cannot remove {wanted}")]
+    Removal {
+        /// The method.
+        method: &'static str,
+        /// The class id.
+        class: usize,
+        /// Its examples.
+        got: usize,
+        /// Rows to remove.
+        wanted: usize,
+    },
+    /// A ratio for a method that removes as many rows as it finds.
+    #[error("{method} removes what it finds and cannot reach a ratio; name the classes instead")]
+    NoRatio {
+        /// The method.
+        method: &'static str,
+    },
+    /// A first row that is not of its class.
+    #[error("row {row} is no example of class {class} and cannot be its first")]
+    Start {
+        /// The class id.
+        class: usize,
+        /// The row.
+        row: usize,
+    },
+    /// Neighbourhoods without any row of another class.
+    #[error(
+        "no row of class {class} has a neighbour of another class; {method} cannot weight them, use SMOTE"
+    )]
+    NoStrangers {
+        /// The method.
+        method: &'static str,
+        /// The class id.
+        class: usize,
+    },
+    /// A synthetic row made from synthetic rows.
+    #[error(
+        "row {row} of a chained plan lies between rows that are themselves synthetic; over-sample in one step"
+    )]
+    Nested {
+        /// The row of the plan.
+        row: usize,
+    },
     /// A strategy for two classes on data with another number.
     #[error("a ratio is defined for 2 classes, but the data have {classes}; use Strategy::Counts")]
     RatioClasses {

@@ -22,6 +22,7 @@
 #[cfg(feature = "burn")]
 mod adapters;
 mod error;
+mod imbalance;
 mod index;
 mod neighbours;
 mod plan;
@@ -31,7 +32,15 @@ mod strategy;
 #[cfg(feature = "burn")]
 pub use adapters::SampledDataset;
 pub use error::{Error, Result};
-pub use index::{ClassAware, IndexSampler, SamplerConfig, SquareRoot, Uniform};
+pub use imbalance::Imbalance;
+pub use index::{
+    ClassAware, EffectiveNumber, IndexSampler, Progressive, RepeatFactor, SamplerConfig,
+    SquareRoot, Uniform, Weighted,
+};
 pub use plan::{Origin, Plan, PlannedRow};
-pub use resample::{RandomOver, RandomUnder, Resampler, Smote};
+pub use resample::{
+    Adasyn, AllKnn, Bases, BorderlineKind, BorderlineSmote, Chain, CondensedNn, EditedNn, Keep,
+    NearMiss, NearMissVersion, NeighbourhoodCleaning, OneSidedSelection, RandomOver, RandomUnder,
+    RepeatedEditedNn, Resampler, Smote, SmoteEnn, SmoteTomek, TomekLinks,
+};
 pub use strategy::Strategy;

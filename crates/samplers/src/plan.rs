@@ -39,18 +39,33 @@ pub struct PlannedRow {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     rows: Vec<PlannedRow>,
+    /// Classes that could not grow.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    unchanged: Vec<usize>,
 }
 
 impl Plan {
     /// A plan from its rows.
     pub fn new(rows: Vec<PlannedRow>) -> Self {
-        Self { rows }
+        Self { rows, unchanged: Vec::new() }
+    }
+
+    /// Notes classes that were to grow and could not.
+    pub(crate) fn with_unchanged(mut self, unchanged: Vec<usize>) -> Self {
+        self.unchanged = unchanged;
+        self
+    }
+
+    /// Classes that were asked to grow and that the method found no way to: Borderline-SMOTE
+    /// without rows in danger.
+    pub fn unchanged(&self) -> &[usize] {
+        &self.unchanged
     }
 
     /// Every row kept: the plan of no treatment.
     pub fn identity(labels: &[usize]) -> Self {
         let kept = |(row, &class)| PlannedRow { origin: Origin::Kept(row), class };
-        Self { rows: labels.iter().enumerate().map(kept).collect() }
+        Self::new(labels.iter().enumerate().map(kept).collect())
     }
 
     /// The rows in output order: kept rows first, in their old order.
@@ -61,6 +76,46 @@ impl Plan {
     /// The rows, owned.
     pub(crate) fn into_rows(self) -> Vec<PlannedRow> {
         self.rows
+    }
+
+    /// The original rows kept, in output order.
+    pub fn kept(&self) -> Vec<usize> {
+        let row = |planned: &PlannedRow| match planned.origin {
+            Origin::Kept(row) => Some(row),
+            _ => None,
+        };
+        self.rows.iter().filter_map(row).collect()
+    }
+
+    /// This plan and then another, made from the rows of this one.
+    ///
+    /// # Errors
+    /// [`Error::Nested`] for a row between rows that are synthetic themselves,
+    /// [`Error::PlanRow`] for a row that this plan does not have.
+    pub fn then(&self, next: &Self) -> Result<Self> {
+        let origin = |row: usize| {
+            let rows = self.rows.len();
+            self.rows.get(row).map(|r| r.origin).ok_or(Error::PlanRow { row, rows })
+        };
+        let rows = next.rows.iter().enumerate().map(|(at, planned)| {
+            let origin = match planned.origin {
+                Origin::Kept(row) => origin(row)?,
+                Origin::Copy(row) => match origin(row)? {
+                    Origin::Kept(first) | Origin::Copy(first) => Origin::Copy(first),
+                    between => between,
+                },
+                Origin::Between { a, b, t } => match (origin(a)?, origin(b)?) {
+                    (Origin::Kept(a) | Origin::Copy(a), Origin::Kept(b) | Origin::Copy(b)) => {
+                        Origin::Between { a, b, t }
+                    }
+                    _ => return Err(Error::Nested { row: at }),
+                },
+            };
+            Ok(PlannedRow { origin, class: planned.class })
+        });
+        let mut unchanged = self.unchanged.clone();
+        unchanged.extend(&next.unchanged);
+        Ok(Self::new(rows.collect::<Result<_>>()?).with_unchanged(unchanged))
     }
 
     /// Output rows.

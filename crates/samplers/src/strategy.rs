@@ -1,27 +1,38 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use counterweight_core::ensure;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// How many rows each class should have afterwards, as imbalanced-learn's
+/// Which classes are resampled and to how many rows, as imbalanced-learn's
 /// `sampling_strategy`.
+///
+/// The smallest and the largest class are the lowest id of equals.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Strategy {
     /// Over-sampling: every class but the largest grows to it. Under-sampling: every
-    /// class but the smallest shrinks to it.
+    /// class but the smallest shrinks to it. Cleaning: every class but the smallest.
     #[default]
     Auto,
-    /// Only the smallest class (over-sampling).
+    /// Only the smallest class.
     Minority,
-    /// Only the largest class (under-sampling).
+    /// Every class but the smallest.
+    NotMinority,
+    /// Every class but the largest.
+    NotMajority,
+    /// Every class.
+    All,
+    /// Only the largest class.
     Majority,
-    /// Two classes: minority / majority afterwards, in `(0, 1]`.
+    /// Two classes: minority / majority afterwards, in `(0, 1]`; a ratio that the data exceed
+    /// already changes nothing. Counts are rounded down. Not for cleaning.
     Ratio(f64),
-    /// The final count of each named class; the others stay.
+    /// The final count of each named class; the others stay. Cleaning takes the names alone.
     Counts(BTreeMap<usize, usize>),
+    /// How many rows each named class gains (over-sampling) or loses (under-sampling).
+    Change(BTreeMap<usize, usize>),
 }
 
 /// Direction of a resampler.
@@ -31,51 +42,76 @@ pub(crate) enum Direction {
     Under,
 }
 
+type Counts = BTreeMap<usize, usize>;
+
+/// The class with the fewest rows, the lowest id of equals.
+pub(crate) fn smallest(counts: &Counts) -> Option<usize> {
+    counts.iter().min_by_key(|(class, n)| (**n, **class)).map(|(class, _)| *class)
+}
+
+/// The class with the most rows, the lowest id of equals.
+fn largest(counts: &Counts) -> Option<usize> {
+    counts
+        .iter()
+        .max_by_key(|(class, n)| (**n, std::cmp::Reverse(**class)))
+        .map(|(class, _)| *class)
+}
+
 impl Strategy {
     /// The final count of every class present.
     pub(crate) fn targets(
         &self,
-        counts: &BTreeMap<usize, usize>,
+        counts: &Counts,
         direction: Direction,
         method: &'static str,
-    ) -> Result<BTreeMap<usize, usize>> {
-        let largest = counts.values().copied().max().unwrap_or(0);
-        let smallest = counts.values().copied().min().unwrap_or(0);
+    ) -> Result<Counts> {
+        let most = counts.values().copied().max().unwrap_or(0);
+        let least = counts.values().copied().min().unwrap_or(0);
         let mut targets = counts.clone();
-        match (self, direction) {
-            (Self::Auto, Direction::Over) => targets.values_mut().for_each(|n| *n = largest),
-            (Self::Auto, Direction::Under) => targets.values_mut().for_each(|n| *n = smallest),
-            (Self::Minority, _) => {
-                if let Some((_, n)) = targets.iter_mut().min_by_key(|(c, n)| (**n, **c)) {
-                    *n = largest;
-                }
-            }
-            (Self::Majority, _) => {
-                let top = targets.iter().max_by_key(|(c, n)| (**n, std::cmp::Reverse(**c)));
-                if let Some(class) = top.map(|(c, _)| *c) {
-                    targets.insert(class, smallest);
-                }
-            }
-            (Self::Ratio(ratio), _) => {
+        match self {
+            Self::Ratio(ratio) => {
                 ensure("ratio", *ratio, *ratio > 0.0 && *ratio <= 1.0, "(0, 1]")?;
                 if counts.len() != 2 {
                     return Err(Error::RatioClasses { classes: counts.len() });
                 }
                 for n in targets.values_mut() {
-                    if direction == Direction::Over && *n < largest {
-                        *n = (largest as f64 * ratio) as usize;
-                    } else if direction == Direction::Under && *n > smallest {
-                        *n = (smallest as f64 / ratio) as usize;
+                    // 100 × .57 is 57 less one bit.
+                    let whole = |wanted: f64| (wanted * (1.0 + 1e-12)) as usize;
+                    if direction == Direction::Over && *n < most {
+                        *n = whole(most as f64 * ratio).max(*n);
+                    } else if direction == Direction::Under && *n > least {
+                        *n = whole(least as f64 / ratio).min(*n);
                     }
                 }
             }
-            (Self::Counts(wanted), _) => {
+            Self::Counts(wanted) => {
                 for (&class, &n) in wanted {
-                    if !counts.contains_key(&class) {
-                        return Err(Error::TooFew { method, class, got: 0, needed: 1 });
-                    }
-                    targets.insert(class, n);
+                    *named(&mut targets, class, method)? = n;
                 }
+            }
+            Self::Change(wanted) => {
+                for (&class, &change) in wanted {
+                    let n = named(&mut targets, class, method)?;
+                    *n = match direction {
+                        Direction::Over => *n + change,
+                        Direction::Under => n.checked_sub(change).ok_or(Error::Removal {
+                            method,
+                            class,
+                            got: *n,
+                            wanted: change,
+                        })?,
+                    };
+                }
+            }
+            _ => {
+                let chosen = match (self, direction) {
+                    (Self::Auto, Direction::Over) => Self::NotMajority.classes(counts, method)?,
+                    _ => self.classes(counts, method)?,
+                };
+                let to = if direction == Direction::Over { most } else { least };
+                chosen.into_iter().for_each(|class| {
+                    targets.insert(class, to);
+                });
             }
         }
         for (&class, &wanted) in &targets {
@@ -90,4 +126,32 @@ impl Strategy {
         }
         Ok(targets)
     }
+
+    /// The classes that a cleaning method may take rows from.
+    pub(crate) fn classes(&self, counts: &Counts, method: &'static str) -> Result<BTreeSet<usize>> {
+        let (few, many) = (smallest(counts), largest(counts));
+        let all = counts.keys().copied();
+        Ok(match self {
+            Self::Auto | Self::NotMinority => all.filter(|&c| Some(c) != few).collect(),
+            Self::NotMajority => all.filter(|&c| Some(c) != many).collect(),
+            Self::All => all.collect(),
+            Self::Minority => few.into_iter().collect(),
+            Self::Majority => many.into_iter().collect(),
+            Self::Counts(named) | Self::Change(named) => {
+                match named.keys().find(|&class| !counts.contains_key(class)) {
+                    Some(&class) => return Err(unknown(method, class)),
+                    None => named.keys().copied().collect(),
+                }
+            }
+            Self::Ratio(_) => return Err(Error::NoRatio { method }),
+        })
+    }
+}
+
+fn named<'a>(targets: &'a mut Counts, class: usize, method: &'static str) -> Result<&'a mut usize> {
+    targets.get_mut(&class).ok_or(unknown(method, class))
+}
+
+fn unknown(method: &'static str, class: usize) -> Error {
+    Error::TooFew { method, class, got: 0, needed: 1 }
 }

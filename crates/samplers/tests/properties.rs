@@ -5,8 +5,9 @@ use burn::tensor::Device;
 use std::sync::Arc;
 
 use counterweight_samplers::{
-    ClassAware, Error, IndexSampler, Origin, Plan, RandomOver, RandomUnder, Resampler,
-    SampledDataset, SamplerConfig, Smote, SquareRoot, Strategy, Uniform,
+    ClassAware, EffectiveNumber, Error, Imbalance, IndexSampler, Origin, Plan, Progressive,
+    RandomOver, RandomUnder, RepeatFactor, Resampler, SampledDataset, SamplerConfig, Smote,
+    SquareRoot, Strategy, Uniform, Weighted,
 };
 use ndarray::{Array2, array};
 use proptest::prelude::*;
@@ -107,6 +108,10 @@ proptest! {
             SamplerConfig::ClassAware,
             SamplerConfig::SquareRoot,
             SamplerConfig::Power { power: 0.3 },
+            SamplerConfig::EffectiveNumber { beta: 0.99 },
+            SamplerConfig::RepeatFactor { threshold: 0.2 },
+            SamplerConfig::Progressive { epochs: 3 },
+            SamplerConfig::Weighted { weights: vec![0.5, 1.0, 2.0, 0.1, 4.0] },
         ] {
             let sampler = config.init(&labels, seed).unwrap();
             let rows = sampler.epoch(epoch);
@@ -138,13 +143,63 @@ fn class_shares_are_those_of_each_sampler() {
     let roots = [30.0, 90f64.sqrt(), 10f64.sqrt()];
     let sum: f64 = roots.iter().sum();
     near(shares(&SquareRoot::new(&labels, 1).unwrap()), roots.map(|r| r / sum));
+    let normal = |weights: [f64; 3]| {
+        let sum: f64 = weights.iter().sum();
+        weights.map(|w| w / sum)
+    };
+    let effective = [900, 90, 10].map(|n| n as f64 * 0.01 / (1.0 - 0.99f64.powi(n)));
+    near(shares(&EffectiveNumber::new(&labels, 0.99, 1).unwrap()), normal(effective));
+    // Of t = .2 the classes at .09 and .01 are repeated.
+    let repeated = [900.0, 90.0 * (0.2f64 / 0.09).sqrt(), 10.0 * 20f64.sqrt()];
+    near(shares(&RepeatFactor::new(&labels, 0.2, 1).unwrap()), normal(repeated));
+    near(shares(&Weighted::new(&labels, &[0.0, 1.0, 3.0], 1).unwrap()), [0.0, 0.25, 0.75]);
+    let progressive = Progressive::new(&labels, 3, 1).unwrap();
+    let share = |epoch: usize| {
+        let rows = progressive.epoch(epoch);
+        rows.iter().filter(|&&row| labels[row] == 0).count() as f64 / 1000.0
+    };
+    for (epoch, expected) in [(0, 0.9), (1, 0.45 + 1.0 / 6.0), (2, 1.0 / 3.0), (9, 1.0 / 3.0)] {
+        assert!((share(epoch) - expected).abs() < 0.06, "{epoch}: {}", share(epoch));
+    }
+    for bad in [
+        EffectiveNumber::new(&labels, 1.0, 1).err(),
+        RepeatFactor::new(&labels, 0.0, 1).err(),
+        Progressive::new(&labels, 1, 1).err(),
+        Weighted::new(&labels, &[1.0], 1).err(),
+        Weighted::new(&labels, &[1.0, -1.0, 1.0], 1).err(),
+        Weighted::new(&labels, &[0.0; 3], 1).err(),
+    ] {
+        assert!(bad.is_some());
+    }
+}
+
+#[test]
+fn long_tails_are_made() {
+    let cifar = Imbalance::Exponential { factor: 200.0 };
+    let expected = [5000, 2775, 1540, 854, 474, 263, 146, 81, 45, 25];
+    assert_eq!(cifar.counts(5000, 10).unwrap(), expected);
+    let step = Imbalance::Step { factor: 10.0, minority: 0.5 };
+    assert_eq!(step.counts(100, 5).unwrap(), [100, 100, 100, 10, 10]);
+    let labels: Vec<usize> = (0..600).map(|row| row % 3).collect();
+    let plan = Imbalance::Exponential { factor: 100.0 }.plan(&labels, 7).unwrap();
+    let count = |class| plan.labels().iter().filter(|&&c| c == class).count();
+    assert_eq!([count(0), count(1), count(2)], [200, 20, 2]);
+    assert!(plan.kept().is_sorted());
+    assert_eq!(plan, Imbalance::Exponential { factor: 100.0 }.plan(&labels, 7).unwrap());
+    assert_ne!(plan, Imbalance::Exponential { factor: 100.0 }.plan(&labels, 8).unwrap());
+    let given = Imbalance::Counts(vec![5, 0, 7]);
+    assert_eq!(given.plan(&labels, 0).unwrap().len(), 12);
+    let message = |i: Imbalance| i.plan(&labels, 0).unwrap_err().to_string();
+    assert!(message(Imbalance::Counts(vec![201, 1, 1])).contains("class 0 has 200 examples"));
+    assert!(message(Imbalance::Counts(vec![1, 1])).contains("counts has 2 items, expected 3"));
+    assert!(message(Imbalance::Exponential { factor: 0.5 }).contains("factor = 0.5"));
 }
 
 #[test]
 fn bad_data_are_named() {
     let x = array![[0.0], [f64::NAN], [1.0]];
     let message = |e: Error| e.to_string();
-    let nan = RandomOver::new().plan(x.view(), &[0, 1, 1]).unwrap_err();
+    let nan = Smote::new().plan(x.view(), &[0, 1, 1]).unwrap_err();
     assert_eq!(message(nan), "feature at row 1, column 0 is NaN; features must be finite");
     let x = array![[0.0], [1.0], [2.0], [3.0]];
     let few = Smote::new().plan(x.view(), &[0, 0, 0, 1]).unwrap_err();

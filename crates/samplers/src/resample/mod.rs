@@ -1,16 +1,36 @@
 //! One file per resampler.
 
+mod adasyn;
+mod borderline;
+mod combine;
+mod condensed;
+mod edited;
+mod macros;
+mod near_miss;
+mod neighbourhood;
+mod one_sided;
 mod random;
 mod smote;
+mod tomek;
 
 use std::collections::BTreeMap;
 
+use counterweight_core::ensure;
 use ndarray::{Array2, ArrayView2};
 
-pub use random::{RandomOver, RandomUnder};
+pub use adasyn::Adasyn;
+pub use borderline::{BorderlineKind, BorderlineSmote};
+pub use combine::{Chain, SmoteEnn, SmoteTomek};
+pub use condensed::CondensedNn;
+pub use edited::{AllKnn, EditedNn, Keep, RepeatedEditedNn};
+pub use near_miss::{NearMiss, NearMissVersion};
+pub use neighbourhood::NeighbourhoodCleaning;
+pub use one_sided::OneSidedSelection;
+pub use random::{Bases, RandomOver, RandomUnder};
 pub use smote::Smote;
+pub use tomek::TomekLinks;
 
-use crate::{Error, Plan, Result};
+use crate::{Error, Origin, Plan, PlannedRow, Result};
 
 /// Computes which rows a balanced data set should have.
 pub trait Resampler {
@@ -34,14 +54,19 @@ pub trait Resampler {
     }
 }
 
-/// The rows of each class, after checking the data at the door.
+/// The rows of each class, after checking the data of a method that measures distances.
 fn rows_by_class(x: ArrayView2<'_, f64>, y: &[usize]) -> Result<BTreeMap<usize, Vec<usize>>> {
+    if let Some(((row, column), &value)) = x.indexed_iter().find(|(_, v)| !v.is_finite()) {
+        return Err(Error::NotFinite { row, column, value });
+    }
+    grouped(x, y)
+}
+
+/// The rows of each class.
+fn grouped(x: ArrayView2<'_, f64>, y: &[usize]) -> Result<BTreeMap<usize, Vec<usize>>> {
     counterweight_core::ensure_length("labels", y.len(), x.nrows())?;
     if y.is_empty() {
         return Err(counterweight_core::Error::Empty { what: "labels" }.into());
-    }
-    if let Some(((row, column), &value)) = x.indexed_iter().find(|(_, v)| !v.is_finite()) {
-        return Err(Error::NotFinite { row, column, value });
     }
     let mut rows: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (row, &class) in y.iter().enumerate() {
@@ -52,4 +77,32 @@ fn rows_by_class(x: ArrayView2<'_, f64>, y: &[usize]) -> Result<BTreeMap<usize, 
 
 fn counts(rows: &BTreeMap<usize, Vec<usize>>) -> BTreeMap<usize, usize> {
     rows.iter().map(|(&class, rows)| (class, rows.len())).collect()
+}
+
+/// The plan that keeps the rows for which `keep` holds, in their old order.
+fn kept(y: &[usize], keep: impl Fn(usize) -> bool) -> Plan {
+    let rows = (0..y.len()).filter(|&row| keep(row));
+    Plan::new(rows.map(|row| PlannedRow { origin: Origin::Kept(row), class: y[row] }).collect())
+}
+
+/// Neighbours asked for, and enough rows to have them.
+fn ensure_neighbours(
+    name: &'static str,
+    k: usize,
+    rows: usize,
+    method: &'static str,
+) -> Result<()> {
+    ensure(name, k as f64, k >= 1, "[1, inf)")?;
+    if rows <= k {
+        return Err(Error::TooFewRows { method, got: rows, needed: k + 1 });
+    }
+    Ok(())
+}
+
+/// A class that grows must have more than k rows.
+fn ensure_members(class: usize, got: usize, k: usize, method: &'static str) -> Result<()> {
+    if got <= k {
+        return Err(Error::TooFew { method, class, got, needed: k + 1 });
+    }
+    Ok(())
 }

@@ -1,0 +1,115 @@
+use counterweight_core::{derive, ensure, rng};
+use ndarray::ArrayView2;
+use rand::RngExt;
+use serde::{Deserialize, Serialize};
+
+use super::macros::resampler;
+use super::{Resampler, counts, ensure_members, ensure_neighbours, rows_by_class};
+use crate::neighbours::nearest;
+use crate::strategy::Direction;
+use crate::{Origin, Plan, PlannedRow, Result, Strategy};
+
+/// Towards which neighbours [`BorderlineSmote`] goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BorderlineKind {
+    /// Those of the class.
+    #[default]
+    One,
+    /// Those of any class; towards another class at most half the way.
+    Two,
+}
+
+resampler! {
+    /// Borderline-SMOTE (Han et al. 2005): SMOTE from the rows in danger only, those with at
+    /// least half but not all of their m nearest neighbours in other classes.
+    ///
+    /// A class without rows in danger stays as it is and is named in
+    /// [`Plan::unchanged`](crate::Plan::unchanged).
+    BorderlineSmote {
+        /// Sets the final counts; every class grows to the largest by default.
+        with_strategy(strategy: Strategy = Strategy::Auto),
+        /// Sets the kind; 1 by default.
+        with_kind(kind: BorderlineKind = BorderlineKind::One),
+        /// Sets the neighbours to go towards, at least 1; 5 by default.
+        with_k(k: usize = 5),
+        /// Sets the neighbours that tell danger, at least 1; 10 by default.
+        with_m(m: usize = 10),
+        /// Sets the seed; 0 by default.
+        with_seed(seed: u64 = 0),
+    }
+}
+
+impl BorderlineSmote {
+    /// The rows of a class that are in danger.
+    ///
+    /// # Errors
+    /// As [`plan`](Resampler::plan).
+    ///
+    /// ```
+    /// use counterweight_samplers::BorderlineSmote;
+    /// use ndarray::Array2;
+    ///
+    /// let x = Array2::from_shape_fn((10, 1), |(row, _)| row as f64);
+    /// let y = [1, 1, 1, 1, 0, 0, 0, 0, 0, 0];
+    /// assert_eq!(BorderlineSmote::new().with_m(4).danger(x.view(), &y, 1)?, [3]);
+    /// # Ok::<(), counterweight_samplers::Error>(())
+    /// ```
+    pub fn danger(&self, x: ArrayView2<'_, f64>, y: &[usize], class: usize) -> Result<Vec<usize>> {
+        rows_by_class(x, y)?;
+        ensure_neighbours("m", self.m, y.len(), METHOD)?;
+        let members: Vec<usize> = (0..y.len()).filter(|&row| y[row] == class).collect();
+        let all: Vec<usize> = (0..y.len()).collect();
+        let near = nearest(x, &members, &all, self.m);
+        let in_danger = |near: &[crate::neighbours::Neighbour]| {
+            let strangers = near.iter().filter(|n| y[n.row] != class).count();
+            2 * strangers >= self.m && strangers < self.m
+        };
+        Ok(members.iter().zip(near).filter(|(_, n)| in_danger(n)).map(|(&row, _)| row).collect())
+    }
+}
+
+const METHOD: &str = "Borderline-SMOTE";
+
+impl Resampler for BorderlineSmote {
+    fn plan(&self, x: ArrayView2<'_, f64>, y: &[usize]) -> Result<Plan> {
+        ensure("k", self.k as f64, self.k >= 1, "[1, inf)")?;
+        let rows = rows_by_class(x, y)?;
+        ensure_neighbours("m", self.m, y.len(), METHOD)?;
+        let targets = self.strategy.targets(&counts(&rows), Direction::Over, METHOD)?;
+        let all: Vec<usize> = (0..y.len()).collect();
+        let mut planned = Plan::identity(y).into_rows();
+        let mut unchanged = Vec::new();
+        for (&class, members) in &rows {
+            let wanted = targets[&class] - members.len();
+            if wanted == 0 {
+                continue;
+            }
+            let pool = match self.kind {
+                BorderlineKind::One => {
+                    ensure_members(class, members.len(), self.k, METHOD)?;
+                    members
+                }
+                BorderlineKind::Two => {
+                    ensure_neighbours("k", self.k, y.len(), METHOD)?;
+                    &all
+                }
+            };
+            let danger = self.danger(x, y, class)?;
+            if danger.is_empty() {
+                unchanged.push(class);
+                continue;
+            }
+            let neighbours = nearest(x, &danger, pool, self.k);
+            let mut rng = rng(derive(self.seed, class as u64));
+            planned.extend((0..wanted).map(|_| {
+                let base = rng.random_range(0..danger.len());
+                let b = neighbours[base][rng.random_range(0..self.k)].row;
+                let t: f64 = rng.random();
+                let t = if y[b] == class { t } else { t / 2.0 };
+                PlannedRow { origin: Origin::Between { a: danger[base], b, t }, class }
+            }));
+        }
+        Ok(Plan::new(planned).with_unchanged(unchanged))
+    }
+}

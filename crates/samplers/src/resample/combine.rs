@@ -1,0 +1,112 @@
+use std::fmt;
+
+use ndarray::ArrayView2;
+use serde::{Deserialize, Serialize};
+
+use super::{EditedNn, Resampler, Smote, TomekLinks};
+use crate::{Plan, Result, Strategy};
+
+/// Resamplers one after another, each on what the one before made.
+///
+/// The plan says where every row comes from in the *first* data. A synthetic row between
+/// synthetic rows has no two parents there and is an error: over-sample in one step.
+///
+/// ```
+/// use counterweight_samplers::{Chain, EditedNn, Resampler, Smote};
+/// use ndarray::Array2;
+///
+/// let x = Array2::from_shape_fn((40, 2), |(r, c)| ((r * 7 + c * 3) % 11) as f64);
+/// let y: Vec<usize> = (0..40).map(|r| usize::from(r % 4 == 0)).collect();
+/// let chain = Chain::new(vec![Box::new(Smote::new()), Box::new(EditedNn::new())]);
+/// let plan = chain.plan(x.view(), &y)?;
+/// assert!(plan.len() <= 60);
+/// # Ok::<(), counterweight_samplers::Error>(())
+/// ```
+pub struct Chain {
+    steps: Vec<Box<dyn Resampler + Send + Sync>>,
+}
+
+impl fmt::Debug for Chain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Chain").field("steps", &self.steps.len()).finish()
+    }
+}
+
+impl Chain {
+    /// The steps in order; none keeps every row.
+    pub fn new(steps: Vec<Box<dyn Resampler + Send + Sync>>) -> Self {
+        Self { steps }
+    }
+}
+
+impl Resampler for Chain {
+    fn plan(&self, x: ArrayView2<'_, f64>, y: &[usize]) -> Result<Plan> {
+        super::rows_by_class(x, y)?;
+        let mut plan = Plan::identity(y);
+        for step in &self.steps {
+            plan = then(x, plan, step.as_ref())?;
+        }
+        Ok(plan)
+    }
+}
+
+fn then(x: ArrayView2<'_, f64>, plan: Plan, step: &dyn Resampler) -> Result<Plan> {
+    let (made, labels) = plan.apply(x)?;
+    plan.then(&step.plan(made.view(), &labels)?)
+}
+
+/// SMOTE, then [`EditedNn`] on all classes (Batista et al. 2004).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SmoteEnn {
+    smote: Smote,
+    enn: EditedNn,
+}
+
+impl Default for SmoteEnn {
+    fn default() -> Self {
+        Self::new(Smote::new(), EditedNn::new().with_strategy(Strategy::All))
+    }
+}
+
+impl SmoteEnn {
+    /// Both parts; the default cleans all classes, as imbalanced-learn does.
+    #[must_use]
+    pub fn new(smote: Smote, enn: EditedNn) -> Self {
+        Self { smote, enn }
+    }
+}
+
+impl Resampler for SmoteEnn {
+    fn plan(&self, x: ArrayView2<'_, f64>, y: &[usize]) -> Result<Plan> {
+        then(x, self.smote.plan(x, y)?, &self.enn)
+    }
+}
+
+/// SMOTE, then [`TomekLinks`] on all classes (Batista et al. 2003).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SmoteTomek {
+    smote: Smote,
+    tomek: TomekLinks,
+}
+
+impl Default for SmoteTomek {
+    fn default() -> Self {
+        Self::new(Smote::new(), TomekLinks::new().with_strategy(Strategy::All))
+    }
+}
+
+impl SmoteTomek {
+    /// Both parts; the default cleans all classes, as imbalanced-learn does.
+    #[must_use]
+    pub fn new(smote: Smote, tomek: TomekLinks) -> Self {
+        Self { smote, tomek }
+    }
+}
+
+impl Resampler for SmoteTomek {
+    fn plan(&self, x: ArrayView2<'_, f64>, y: &[usize]) -> Result<Plan> {
+        then(x, self.smote.plan(x, y)?, &self.tomek)
+    }
+}

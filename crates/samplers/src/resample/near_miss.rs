@@ -1,0 +1,104 @@
+use std::collections::BTreeSet;
+
+use counterweight_core::ensure;
+use ndarray::{ArrayView2, Axis};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::macros::resampler;
+use super::{Resampler, counts, ensure_members, kept, rows_by_class};
+use crate::neighbours::nearest;
+use crate::strategy::{Direction, smallest};
+use crate::{Plan, Result, Strategy};
+
+/// Which rows of a class [`NearMiss`] keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NearMissVersion {
+    /// Those with the smallest mean distance to their k nearest rows of the smallest class.
+    #[default]
+    One,
+    /// Those with the smallest mean distance to their k farthest rows of it.
+    Two,
+    /// Of the `candidates` nearest to each row of the smallest class, those with the *largest*
+    /// mean distance to their k nearest rows of it. May keep fewer than asked for.
+    Three,
+}
+
+resampler! {
+    /// NearMiss (Mani and Zhang 2003): under-sampling by distance to the smallest class. Of
+    /// equal distances the first rows are kept.
+    NearMiss {
+        /// Sets the final counts; every class shrinks to the smallest by default.
+        with_strategy(strategy: Strategy = Strategy::Auto),
+        /// Sets the version; 1 by default.
+        with_version(version: NearMissVersion = NearMissVersion::One),
+        /// Sets the number of neighbours, at least 1; 3 by default.
+        with_k(k: usize = 3),
+        /// Sets how many rows around each row of the smallest class version 3 looks at, at
+        /// least 1; 3 by default.
+        with_candidates(candidates: usize = 3),
+    }
+}
+
+impl Resampler for NearMiss {
+    fn plan(&self, x: ArrayView2<'_, f64>, y: &[usize]) -> Result<Plan> {
+        ensure("k", self.k as f64, self.k >= 1, "[1, inf)")?;
+        ensure("candidates", self.candidates as f64, self.candidates >= 1, "[1, inf)")?;
+        let rows = rows_by_class(x, y)?;
+        let counts = counts(&rows);
+        let targets = self.strategy.targets(&counts, Direction::Under, "NearMiss")?;
+        let minority = smallest(&counts).unwrap_or(0);
+        ensure_members(minority, counts[&minority], self.k - 1, "NearMiss")?;
+        let few = &rows[&minority];
+        let mut keep = vec![true; y.len()];
+        for (class, members) in &rows {
+            if targets[class] == members.len() || *class == minority {
+                continue;
+            }
+            let (pool, sign) = match self.version {
+                NearMissVersion::Three => {
+                    let near = nearest(x, few, members, self.candidates);
+                    let rows: BTreeSet<usize> = near.iter().flatten().map(|n| n.row).collect();
+                    (rows.into_iter().collect(), -1.0)
+                }
+                _ => (members.clone(), 1.0),
+            };
+            let mut order: Vec<(f64, usize)> = match self.version {
+                NearMissVersion::Two => farthest(x, &pool, few, self.k),
+                _ => nearest(x, &pool, few, self.k)
+                    .into_iter()
+                    .map(|near| near.iter().map(|n| n.squared.sqrt()).sum())
+                    .collect(),
+            }
+            .into_iter()
+            .map(|sum: f64| sign * sum)
+            .zip(pool)
+            .collect();
+            order.sort_by(|a, b| a.0.total_cmp(&b.0));
+            members.iter().for_each(|&row| keep[row] = false);
+            order.iter().take(targets[class]).for_each(|o| keep[o.1] = true);
+        }
+        Ok(kept(y, |row| keep[row]))
+    }
+}
+
+/// The sum of each row's distances to its k farthest rows of `pool`.
+fn farthest(x: ArrayView2<'_, f64>, rows: &[usize], pool: &[usize], k: usize) -> Vec<f64> {
+    rows.par_iter()
+        .map(|&row| {
+            let from = x.index_axis(Axis(0), row);
+            let mut squared: Vec<f64> = pool
+                .iter()
+                .map(|&p| {
+                    from.iter().zip(x.index_axis(Axis(0), p)).map(|(a, b)| (a - b) * (a - b)).sum()
+                })
+                .collect();
+            if squared.len() > k {
+                squared.select_nth_unstable_by(k - 1, |a, b| b.total_cmp(a));
+                squared.truncate(k);
+            }
+            squared.iter().map(|d: &f64| d.sqrt()).sum()
+        })
+        .collect()
+}
