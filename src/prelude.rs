@@ -19,8 +19,9 @@ pub use crate::metrics::{
     McNemar, Metric, Predictions, RankedQuery, ScoreCurve, Temperature, ThresholdMetric,
 };
 pub use crate::samplers::{
-    Adasyn, BorderlineSmote, Chain, EditedNn, IndexSampler, NearMiss, Plan, RandomOver, RandomUnder,
-    Resampler, SampledDataset, SamplerConfig, Smote, SmoteEnn, SmoteTomek, Strategy, TomekLinks,
+    Adasyn, BorderlineSmote, Chain, EditedNn, IndexSampler, NearMiss, Plan, RandomOver,
+    RandomUnder, Resampler, SampledDataset, SamplerConfig, Smote, SmoteEnn, SmoteTomek, Strategy,
+    TomekLinks,
 };
 pub use crate::tuner::{
     BoxError, Distribution, GaussianProcess, Grid, Random, Space, Study, Suggester, Trial,

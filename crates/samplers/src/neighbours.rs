@@ -13,6 +13,8 @@ pub(crate) struct Neighbour {
 /// Queries of one task and rows of one product: both blocks stay in a core's cache.
 const QUERIES: usize = 64;
 const TILE: usize = 1024;
+/// Distances that are compared together.
+const LANES: usize = 32;
 /// Below this many distances a plain loop is as fast.
 const SMALL: usize = 1 << 14;
 
@@ -70,6 +72,8 @@ struct Screen {
     centre: Vec<f64>,
     rows: Array2<f32>,
     norms: Vec<f32>,
+    /// The norms less the error they may bring into a distance.
+    least: Vec<f32>,
     /// The error of a screened distance, relative to the sum of both squared norms.
     error: f32,
 }
@@ -86,7 +90,8 @@ impl Screen {
         // the last three operations; the factor 4 covers both norms and their root.
         let error = 4.0 * (x.ncols() as f32 + 8.0) * f32::EPSILON;
         let fits = norms.iter().all(|n| n.is_finite() && *n < 1e30) && error < 0.1;
-        fits.then_some(Self { centre, rows, norms, error })
+        let least = norms.iter().map(|n| n * (1.0 - error)).collect();
+        fits.then_some(Self { centre, rows, norms, least, error })
     }
 
     fn block(
@@ -102,17 +107,28 @@ impl Screen {
         for start in (0..pool.len()).step_by(TILE) {
             let end = (start + TILE).min(pool.len());
             let products = from.dot(&self.rows.slice_axis(Axis(0), (start..end).into()).t());
+            let products = products.as_standard_layout();
             for (i, row) in products.outer_iter().enumerate() {
                 if !norms[i].is_finite() {
                     continue;
                 }
                 let list = &mut candidates[i];
-                for (j, product) in row.iter().enumerate() {
-                    let sum = norms[i] + self.norms[start + j];
-                    let squared = sum - 2.0 * product;
-                    let slack = self.error * sum;
-                    if squared - slack <= list.limit && pool[start + j] != queries[i] {
-                        list.add(squared - slack, squared + slack, pool[start + j]);
+                let base = norms[i] * (1.0 - self.error);
+                let Some(row) = row.to_slice() else { continue };
+                let tile = row.chunks(LANES).zip(self.least[start..end].chunks(LANES));
+                for (at, (products, least)) in tile.enumerate() {
+                    // Without branches, so that it is one pass of vector instructions.
+                    let lower = |(product, least): (&f32, &f32)| base + least - 2.0 * product;
+                    let near = products.iter().zip(least);
+                    if !near.clone().fold(false, |any, pair| any | (lower(pair) <= list.limit)) {
+                        continue;
+                    }
+                    for (j, pair) in near.enumerate() {
+                        let (at, bound) = (start + at * LANES + j, lower(pair));
+                        if bound <= list.limit && pool[at] != queries[i] {
+                            let slack = self.error * (norms[i] + self.norms[at]);
+                            list.add(bound, bound + 2.0 * slack, pool[at]);
+                        }
                     }
                 }
             }

@@ -31,7 +31,7 @@ resampler! {
     /// use counterweight_samplers::{EditedNn, Resampler};
     /// use ndarray::array;
     ///
-    /// let x = array![[0.0], [0.1], [0.2], [5.0], [9.0], [9.1], [9.2]];
+    /// let x = array![[0.0], [0.1], [0.2], [4.0], [9.0], [9.1], [9.2]];
     /// // The row at 9.1 of class 0 stands among class 1.
     /// let plan = EditedNn::new().with_k(1).plan(x.view(), &[0, 0, 0, 0, 1, 0, 1])?;
     /// assert_eq!(plan.kept(), [0, 1, 2, 3, 4, 6]);
