@@ -283,10 +283,11 @@ impl EpochState for Tally {
 
     fn update(&mut self, input: &MetricInput) -> Result<()> {
         let (truth, probabilities) = input.read()?;
-        for (row, p) in truth.into_iter().zip(probabilities.rows()) {
-            Tally::update(self, row, &p.to_vec())?;
+        if truth.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        // Checked as a whole, so that an error names the row of the batch.
+        self.merge(&Predictions::new(truth, probabilities)?.tally())
     }
 }
 
@@ -507,7 +508,7 @@ mod tests {
         assert_eq!(see(&mut metric, vec![outside]), None);
         let entry = metric.compute().unwrap();
         assert!(entry.is_not_available());
-        assert!(entry.formatted.contains("class id 7"), "{}", entry.formatted);
+        assert!(entry.formatted.contains("class id 7 at row 1"), "{}", entry.formatted);
         metric.clear();
         let nan = batch([[f32::NAN, 0.0], [5.0, 0.0]], [0, 0]);
         assert_eq!(see(&mut metric, vec![nan]), None);

@@ -1,4 +1,4 @@
-//! Ranking metrics against scikit-learn, and expectations against all orders of tied items.
+//! Ranking metrics against scikit-learn and torchmetrics, and expectations against all orders of tied items.
 
 use counterweight_core::{ClassProfile, SegmentRule};
 use counterweight_metrics::{
@@ -17,10 +17,14 @@ struct Case {
     ndcg: f64,
     exponential: f64,
     average_precision: f64,
+    precision: f64,
+    recall: f64,
+    hit_rate: f64,
+    reciprocal_rank: f64,
 }
 
 #[test]
-fn values_are_scikit_learns() {
+fn values_are_scikit_learns_and_torchmetrics() {
     let cases: Vec<Case> = serde_json::from_str(include_str!("fixtures/ranking.json")).unwrap();
     assert_eq!(cases.len(), 200);
     for c in cases {
@@ -31,6 +35,10 @@ fn values_are_scikit_learns() {
         let query = RankedQuery::from_scores(&c.distinct, &c.relevance, Ties::Expectation).unwrap();
         let all = query.average_precision(c.scores.len(), AveragePrecision::Relevant).unwrap();
         assert!(near(all, c.average_precision));
+        assert!(near(Some(query.precision(c.k).unwrap()), c.precision));
+        assert!(near(query.recall(c.k).unwrap(), c.recall));
+        assert!(near(Some(query.hit_rate(c.k).unwrap()), c.hit_rate));
+        assert!(near(query.reciprocal_rank(), c.reciprocal_rank));
     }
 }
 
