@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 use counterweight::core::ClassProfile;
-use counterweight::metrics::{Bootstrap, Calibration, Columns};
+use counterweight::metrics::{Bootstrap, Columns};
 use counterweight::{CompareReport, PredictionTable};
 
 /// Compares two files of predictions on the same rows.
@@ -79,13 +79,12 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     println!("after\n{}", report.after.to_text(Columns::Imbalanced));
     for (name, predictions) in [("before", first), ("after", second)] {
         let tally = predictions.tally();
-        let mce = |of: &Calibration| of.mce().unwrap_or(0.0);
         println!(
             "calibration {name}: ECE {:.4}, in bins of equal mass {:.4}, class-wise {:.4}, MCE {:.4}",
             tally.calibration().ece().unwrap_or(0.0),
             predictions.equal_mass_calibration(15)?.ece().unwrap_or(0.0),
             predictions.class_wise_ece(15)?,
-            mce(tally.calibration()),
+            tally.calibration().mce().unwrap_or(0.0),
         );
     }
     let html = report.html("Before and after", &profile, &[])?;

@@ -316,9 +316,11 @@ impl EpochState for EpochPredictions {
             self.classes = probabilities.ncols();
         }
         ensure_length("a row of logits", probabilities.ncols(), self.classes)?;
-        Predictions::new(truth.clone(), probabilities.clone())?;
-        self.truth.extend(truth);
-        self.probabilities.extend(probabilities);
+        if !truth.is_empty() {
+            let batch = Predictions::new(truth, probabilities)?;
+            self.truth.extend(batch.truth());
+            self.probabilities.extend(batch.probabilities());
+        }
         Ok(())
     }
 }

@@ -2,7 +2,7 @@ use counterweight_core::ensure_length;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::counts::{check_ids, check_labels, check_weight, check_weights, chunks, ratio};
+use crate::counts::{check_ids, check_labels, check_weight, chunks, for_each_weighted, ratio};
 use crate::{ClassCounts, Result};
 
 /// The cost of a disagreement in [`ConfusionMatrix::weighted_kappa`], between classes that
@@ -75,12 +75,8 @@ impl ConfusionMatrix {
         weights: &[f64],
         classes: usize,
     ) -> Result<Self> {
-        check_labels(truth, predicted, classes)?;
-        check_weights(weights, truth.len())?;
         let mut matrix = Self::new(classes);
-        for ((&t, &p), &w) in truth.iter().zip(predicted).zip(weights) {
-            matrix.add(t, p, w);
-        }
+        for_each_weighted(truth, predicted, weights, classes, |t, p, w| matrix.add(t, p, w))?;
         Ok(matrix)
     }
 

@@ -121,12 +121,8 @@ impl ClassCounts {
         weights: &[f64],
         classes: usize,
     ) -> Result<Self> {
-        check_labels(truth, predicted, classes)?;
-        check_weights(weights, truth.len())?;
         let mut counts = Self::new(classes);
-        for ((&t, &p), &w) in truth.iter().zip(predicted).zip(weights) {
-            counts.add(t, p, w);
-        }
+        for_each_weighted(truth, predicted, weights, classes, |t, p, w| counts.add(t, p, w))?;
         Ok(counts)
     }
 
@@ -464,6 +460,21 @@ pub(crate) fn check_labels(truth: &[usize], predicted: &[usize], classes: usize)
         Some(row) => check_ids(truth[row], predicted[row], row, classes),
         None => Ok(()),
     }
+}
+
+/// Hands checked labels with their weights to `add`.
+pub(crate) fn for_each_weighted(
+    truth: &[usize],
+    predicted: &[usize],
+    weights: &[f64],
+    classes: usize,
+    mut add: impl FnMut(usize, usize, f64),
+) -> Result<()> {
+    check_labels(truth, predicted, classes)?;
+    check_weights(weights, truth.len())?;
+    let rows = truth.iter().zip(predicted).zip(weights);
+    rows.for_each(|((&t, &p), &w)| add(t, p, w));
+    Ok(())
 }
 
 pub(crate) fn check_weights(weights: &[f64], rows: usize) -> Result<()> {

@@ -72,27 +72,25 @@ impl ClassificationReport {
     /// When the profile has other classes than the counts.
     pub fn new(counts: &ClassCounts, profile: &ClassProfile) -> Result<Self> {
         ensure_length("counts", counts.classes(), profile.classes())?;
-        let row = |class: usize| {
-            let score = |score| counts.score(score, class);
-            ClassRow {
-                name: profile.names()[class].clone(),
-                segment: Some(profile.segment(class)),
-                precision: score(ClassScore::Precision),
-                recall: score(ClassScore::Recall),
-                specificity: score(ClassScore::Specificity),
-                f1: score(ClassScore::F1),
-                g_mean: score(ClassScore::GMean),
-                index_balanced_accuracy: score(IBA),
-                support: counts.support(class),
-            }
+        let order = profile.order();
+        let row = |&class: &usize| {
+            let segment = Some(profile.segment(class));
+            ClassRow::new(&profile.names()[class], segment, counts.support(class), |score| {
+                counts.score(score, class)
+            })
         };
-        let classes: Vec<ClassRow> = profile.order().into_iter().map(row).collect();
-        let mut averages = vec![
-            average("macro avg", counts, Average::Macro),
-            average("weighted avg", counts, Average::Weighted),
-        ];
+        let classes = order.iter().map(row).collect();
+        let average = |name, average| {
+            ClassRow::new(name, None, counts.total(), |score| counts.average(score, average))
+        };
+        let mut averages =
+            vec![average("macro avg", Average::Macro), average("weighted avg", Average::Weighted)];
         for segment in Segment::ALL {
-            averages.push(mean_of(segment, &classes));
+            let members = || order.iter().filter(|&&class| profile.segment(class) == segment);
+            let support = members().map(|&class| counts.support(class)).sum();
+            averages.push(ClassRow::new(&segment.to_string(), None, support, |score| {
+                crate::counts::mean(members().filter_map(|&class| counts.score(score, class)))
+            }));
         }
         Ok(Self { classes, averages, accuracy: counts.accuracy() })
     }
@@ -191,34 +189,24 @@ impl ClassificationReport {
 
 const IBA: ClassScore = ClassScore::IndexBalancedAccuracy(0.1);
 
-fn average(name: &str, counts: &ClassCounts, average: Average) -> ClassRow {
-    let score = |score| counts.average(score, average);
-    ClassRow {
-        name: name.to_owned(),
-        segment: None,
-        precision: score(ClassScore::Precision),
-        recall: score(ClassScore::Recall),
-        specificity: score(ClassScore::Specificity),
-        f1: score(ClassScore::F1),
-        g_mean: score(ClassScore::GMean),
-        index_balanced_accuracy: score(IBA),
-        support: counts.total(),
-    }
-}
-
-fn mean_of(segment: Segment, classes: &[ClassRow]) -> ClassRow {
-    let members = || classes.iter().filter(|row| row.segment == Some(segment));
-    let of = |f: fn(&ClassRow) -> Option<f64>| crate::counts::mean(members().filter_map(f));
-    ClassRow {
-        name: segment.to_string(),
-        segment: None,
-        precision: of(|r| r.precision),
-        recall: of(|r| r.recall),
-        specificity: of(|r| r.specificity),
-        f1: of(|r| r.f1),
-        g_mean: of(|r| r.g_mean),
-        index_balanced_accuracy: of(|r| r.index_balanced_accuracy),
-        support: members().map(|r| r.support).sum(),
+impl ClassRow {
+    fn new(
+        name: &str,
+        segment: Option<Segment>,
+        support: f64,
+        score: impl Fn(ClassScore) -> Option<f64>,
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            segment,
+            precision: score(ClassScore::Precision),
+            recall: score(ClassScore::Recall),
+            specificity: score(ClassScore::Specificity),
+            f1: score(ClassScore::F1),
+            g_mean: score(ClassScore::GMean),
+            index_balanced_accuracy: score(IBA),
+            support,
+        }
     }
 }
 

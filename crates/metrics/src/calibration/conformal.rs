@@ -17,10 +17,21 @@ pub enum ConformalScore {
 }
 
 impl ConformalScore {
-    fn of(self, p: ArrayView1<'_, f64>, class: usize) -> f64 {
+    /// The scores of all classes of a row, O(C log C).
+    fn of(self, p: ArrayView1<'_, f64>) -> Vec<f64> {
         match self {
-            Self::Threshold => 1.0 - p[class],
-            Self::Adaptive => p.iter().filter(|&&v| v >= p[class]).sum(),
+            Self::Threshold => p.iter().map(|p| 1.0 - p).collect(),
+            Self::Adaptive => {
+                let mut order: Vec<usize> = (0..p.len()).collect();
+                order.sort_by(|&a, &b| p[b].total_cmp(&p[a]));
+                let mut scores = vec![0.0; p.len()];
+                let mut sum = 0.0;
+                for tied in order.chunk_by(|&a, &b| p[a] == p[b]) {
+                    sum += tied.iter().map(|&class| p[class]).sum::<f64>();
+                    tied.iter().for_each(|&class| scores[class] = sum);
+                }
+                scores
+            }
         }
     }
 }
@@ -78,7 +89,7 @@ impl Conformal {
     fn scores(p: &Predictions, score: ConformalScore, alpha: f64) -> Result<Vec<(usize, f64)>> {
         ensure("alpha", alpha, alpha > 0.0 && alpha < 1.0, "(0, 1)")?;
         let rows = p.probabilities().rows().into_iter().zip(p.truth());
-        Ok(rows.map(|(row, &truth)| (truth, score.of(row, truth))).collect())
+        Ok(rows.map(|(row, &truth)| (truth, score.of(row)[truth])).collect())
     }
 
     /// The classes that cannot be excluded, row by row.
@@ -88,9 +99,9 @@ impl Conformal {
     pub fn predict(&self, probabilities: &Array2<f64>) -> Result<PredictionSets> {
         ensure_length("a row of probabilities", probabilities.ncols(), self.limits.len())?;
         let set = |row: ArrayView1<'_, f64>| {
-            let inside = |&class: &usize| {
-                self.limits[class].is_none_or(|limit| self.score.of(row, class) <= limit)
-            };
+            let scores = self.score.of(row);
+            let inside =
+                |&class: &usize| self.limits[class].is_none_or(|limit| scores[class] <= limit);
             (0..row.len()).filter(inside).collect()
         };
         let sets = probabilities.rows().into_iter().map(set).collect();

@@ -1,4 +1,5 @@
 use counterweight_core::ClassProfile;
+use ndarray::Array2;
 
 use crate::ClassCounts;
 
@@ -18,6 +19,8 @@ pub(super) struct Search<'a> {
     profile: &'a ClassProfile,
     maximize: Metric,
     floor: Option<Floor>,
+    /// Logarithms of the probabilities, which every sweep reads.
+    logs: Array2<f64>,
 }
 
 /// A candidate's worth: its objective and the constrained metric.
@@ -38,7 +41,8 @@ impl<'a> Search<'a> {
             dev.probabilities().ncols(),
             profile.classes(),
         )?;
-        Ok(Self { dev, profile, maximize, floor })
+        let logs = dev.probabilities().mapv(|p| p.max(f64::MIN_POSITIVE).ln());
+        Ok(Self { dev, profile, maximize, floor, logs })
     }
 
     pub(super) fn logit_adjustment(&self) -> Result<Decision> {
@@ -103,10 +107,9 @@ impl<'a> Search<'a> {
     /// where the offset passes the lead of the best other class; between two such
     /// offsets nothing changes, so all that matters is tried in one pass.
     fn sweep(&self, current: &Decision, class: usize, centre: f64) -> Option<f64> {
-        let logs = self.dev.probabilities().mapv(|p| p.max(f64::MIN_POSITIVE).ln());
         let mut turns: Vec<(f64, usize, usize)> = Vec::with_capacity(self.dev.len());
         let mut counts = ClassCounts::new(self.profile.classes());
-        for (row, &truth) in logs.rows().into_iter().zip(self.dev.truth()) {
+        for (row, &truth) in self.logs.rows().into_iter().zip(self.dev.truth()) {
             let score = |&c: &usize| row[c] + current.offsets[c];
             let others = (0..row.len()).filter(|&c| c != class);
             let rival = others.reduce(|a, b| if score(&b) > score(&a) { b } else { a })?;

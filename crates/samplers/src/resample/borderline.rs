@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::macros::resampler;
 use super::{Resampler, counts, ensure_members, ensure_neighbours, rows_by_class};
-use crate::neighbours::nearest;
+use crate::neighbours::{Neighbour, nearest};
 use crate::strategy::Direction;
 use crate::{Origin, Plan, PlannedRow, Result, Strategy};
 
@@ -56,16 +56,26 @@ impl BorderlineSmote {
     /// # Ok::<(), counterweight_samplers::Error>(())
     /// ```
     pub fn danger(&self, x: ArrayView2<'_, f64>, y: &[usize], class: usize) -> Result<Vec<usize>> {
-        rows_by_class(x, y)?;
+        let rows = rows_by_class(x, y)?;
         ensure_neighbours("m", self.m, y.len(), METHOD)?;
-        let members: Vec<usize> = (0..y.len()).filter(|&row| y[row] == class).collect();
         let all: Vec<usize> = (0..y.len()).collect();
-        let near = nearest(x, &members, &all, self.m);
-        let in_danger = |near: &[crate::neighbours::Neighbour]| {
-            let strangers = near.iter().filter(|n| y[n.row] != class).count();
-            2 * strangers >= self.m && strangers < self.m
+        Ok(rows.get(&class).map_or(Vec::new(), |members| self.in_danger(x, y, members, &all)))
+    }
+
+    /// The same of checked data: `members` are the rows of one class, `all` every row.
+    fn in_danger(
+        &self,
+        x: ArrayView2<'_, f64>,
+        y: &[usize],
+        members: &[usize],
+        all: &[usize],
+    ) -> Vec<usize> {
+        let near = nearest(x, members, all, self.m);
+        let in_danger = |(&row, near): (&usize, Vec<Neighbour>)| {
+            let strangers = near.iter().filter(|n| y[n.row] != y[row]).count();
+            (2 * strangers >= self.m && strangers < self.m).then_some(row)
         };
-        Ok(members.iter().zip(near).filter(|(_, n)| in_danger(n)).map(|(&row, _)| row).collect())
+        members.iter().zip(near).filter_map(in_danger).collect()
     }
 }
 
@@ -95,7 +105,7 @@ impl Resampler for BorderlineSmote {
                     &all
                 }
             };
-            let danger = self.danger(x, y, class)?;
+            let danger = self.in_danger(x, y, members, &all);
             if danger.is_empty() {
                 unchanged.push(class);
                 continue;

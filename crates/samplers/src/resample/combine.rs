@@ -1,8 +1,8 @@
 use std::fmt;
 
 use ndarray::ArrayView2;
-use serde::{Deserialize, Serialize};
 
+use super::macros::resampler;
 use super::{EditedNn, Resampler, Smote, TomekLinks};
 use crate::{Plan, Result, Strategy};
 
@@ -41,12 +41,9 @@ impl Chain {
 
 impl Resampler for Chain {
     fn plan(&self, x: ArrayView2<'_, f64>, y: &[usize]) -> Result<Plan> {
-        super::rows_by_class(x, y)?;
-        let mut plan = Plan::identity(y);
-        for step in &self.steps {
-            plan = then(x, plan, step.as_ref())?;
-        }
-        Ok(plan)
+        super::grouped(x, y)?;
+        let Some((first, rest)) = self.steps.split_first() else { return Ok(Plan::identity(y)) };
+        rest.iter().try_fold(first.plan(x, y)?, |plan, step| then(x, plan, step.as_ref()))
     }
 }
 
@@ -55,25 +52,13 @@ fn then(x: ArrayView2<'_, f64>, plan: Plan, step: &dyn Resampler) -> Result<Plan
     plan.then(&step.plan(made.view(), &labels)?)
 }
 
-/// SMOTE, then [`EditedNn`] on all classes (Batista et al. 2004).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SmoteEnn {
-    smote: Smote,
-    enn: EditedNn,
-}
-
-impl Default for SmoteEnn {
-    fn default() -> Self {
-        Self::new(Smote::new(), EditedNn::new().with_strategy(Strategy::All))
-    }
-}
-
-impl SmoteEnn {
-    /// Both parts; the default cleans all classes, as imbalanced-learn does.
-    #[must_use]
-    pub fn new(smote: Smote, enn: EditedNn) -> Self {
-        Self { smote, enn }
+resampler! {
+    /// SMOTE, then [`EditedNn`] (Batista et al. 2004).
+    SmoteEnn {
+        /// Sets the over-sampling.
+        with_smote(smote: Smote = Smote::new()),
+        /// Sets the cleaning; of all classes by default, as imbalanced-learn's.
+        with_enn(enn: EditedNn = EditedNn::new().with_strategy(Strategy::All)),
     }
 }
 
@@ -83,25 +68,13 @@ impl Resampler for SmoteEnn {
     }
 }
 
-/// SMOTE, then [`TomekLinks`] on all classes (Batista et al. 2003).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SmoteTomek {
-    smote: Smote,
-    tomek: TomekLinks,
-}
-
-impl Default for SmoteTomek {
-    fn default() -> Self {
-        Self::new(Smote::new(), TomekLinks::new().with_strategy(Strategy::All))
-    }
-}
-
-impl SmoteTomek {
-    /// Both parts; the default cleans all classes, as imbalanced-learn does.
-    #[must_use]
-    pub fn new(smote: Smote, tomek: TomekLinks) -> Self {
-        Self { smote, tomek }
+resampler! {
+    /// SMOTE, then [`TomekLinks`] (Batista et al. 2003).
+    SmoteTomek {
+        /// Sets the over-sampling.
+        with_smote(smote: Smote = Smote::new()),
+        /// Sets the cleaning; of all classes by default, as imbalanced-learn's.
+        with_tomek(tomek: TomekLinks = TomekLinks::new().with_strategy(Strategy::All)),
     }
 }
 

@@ -95,6 +95,7 @@ resampler! {
 impl Resampler for RepeatedEditedNn {
     fn plan(&self, x: ArrayView2<'_, f64>, y: &[usize]) -> Result<Plan> {
         ensure("passes", self.passes as f64, self.passes >= 1, "[1, inf)")?;
+        ensure_neighbours("k", self.k, y.len(), "repeated edited nearest neighbours")?;
         let pass = |_| EditedNn { strategy: self.strategy.clone(), k: self.k, keep: self.keep };
         repeat(x, y, (0..self.passes).map(pass), true, false)
     }
@@ -136,10 +137,10 @@ fn repeat(
     let least = start.values().copied().min().unwrap_or(0);
     let mut rows: Vec<usize> = (0..y.len()).collect();
     for pass in passes {
-        let (part, labels) = (x.select(Axis(0), &rows), labels(y, &rows));
         if rows.len() <= pass.k {
             break;
         }
+        let (part, labels) = (x.select(Axis(0), &rows), labels(y, &rows));
         let left: Vec<usize> =
             pass.plan(part.view(), &labels)?.kept().into_iter().map(|at| rows[at]).collect();
         let stable = left.len() == rows.len();

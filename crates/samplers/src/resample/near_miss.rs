@@ -53,7 +53,7 @@ impl Resampler for NearMiss {
         let few = &rows[&minority];
         let mut keep = vec![true; y.len()];
         for (class, members) in &rows {
-            if targets[class] == members.len() || *class == minority {
+            if targets[class] == members.len() {
                 continue;
             }
             let (pool, sign) = match self.version {
