@@ -216,13 +216,12 @@ impl Bootstrap {
     }
 
     /// Values on the data and on every resample, one per model; `None` when one side is empty.
-    #[allow(clippy::type_complexity)]
     fn curves(
         &self,
         metric: CurveMetric,
         models: &[&[f64]],
         truth: &[bool],
-    ) -> Result<Option<(Vec<f64>, Vec<Vec<f64>>)>> {
+    ) -> Result<Option<Values>> {
         self.check()?;
         for scores in models {
             ensure_length("scores", scores.len(), truth.len())?;
@@ -278,6 +277,9 @@ impl Bootstrap {
         Interval { value, low: at((1.0 - self.level) / 2.0), high: at((1.0 + self.level) / 2.0) }
     }
 }
+
+/// On the data, and on every resample; one value per model.
+type Values = (Vec<f64>, Vec<Vec<f64>>);
 
 /// n of n places, drawn with replacement.
 fn places(n: usize, rng: &mut Rng) -> impl Iterator<Item = usize> {

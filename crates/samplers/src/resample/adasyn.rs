@@ -1,12 +1,11 @@
 use counterweight_core::{derive, ensure, rng};
 use ndarray::ArrayView2;
-use rand::RngExt;
 
 use super::macros::resampler;
-use super::{Resampler, counts, ensure_members, ensure_neighbours, rows_by_class};
+use super::{Resampler, between, counts, ensure_members, ensure_neighbours, rows_by_class};
 use crate::neighbours::nearest;
 use crate::strategy::Direction;
-use crate::{Error, Origin, Plan, PlannedRow, Result, Strategy};
+use crate::{Error, Plan, Result, Strategy};
 
 resampler! {
     /// ADASYN (He et al., IJCNN 2008): SMOTE that makes more of the rows with more neighbours of
@@ -49,11 +48,8 @@ impl Resampler for Adasyn {
             let neighbours = nearest(x, members, members, self.k);
             let mut rng = rng(derive(self.seed, class as u64));
             for (base, n) in allot(&strangers, wanted).into_iter().enumerate() {
-                planned.extend((0..n).map(|_| {
-                    let b = neighbours[base][rng.random_range(0..self.k)].row;
-                    let origin = Origin::Between { a: members[base], b, t: rng.random() };
-                    PlannedRow { origin, class }
-                }));
+                let made = |_| between(members[base], &neighbours[base], class, &mut rng, |_| 1.0);
+                planned.extend((0..n).map(made));
             }
         }
         Ok(Plan::new(planned))

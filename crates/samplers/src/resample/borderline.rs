@@ -4,10 +4,10 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use super::macros::resampler;
-use super::{Resampler, counts, ensure_members, ensure_neighbours, rows_by_class};
+use super::{Resampler, between, counts, ensure_members, ensure_neighbours, rows_by_class};
 use crate::neighbours::{Neighbour, nearest};
 use crate::strategy::Direction;
-use crate::{Origin, Plan, PlannedRow, Result, Strategy};
+use crate::{Plan, Result, Strategy};
 
 /// Towards which neighbours [`BorderlineSmote`] goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -114,10 +114,8 @@ impl Resampler for BorderlineSmote {
             let mut rng = rng(derive(self.seed, class as u64));
             planned.extend((0..wanted).map(|_| {
                 let base = rng.random_range(0..danger.len());
-                let b = neighbours[base][rng.random_range(0..self.k)].row;
-                let t: f64 = rng.random();
-                let t = if y[b] == class { t } else { t / 2.0 };
-                PlannedRow { origin: Origin::Between { a: danger[base], b, t }, class }
+                let reach = |b: usize| if y[b] == class { 1.0 } else { 0.5 };
+                between(danger[base], &neighbours[base], class, &mut rng, reach)
             }));
         }
         Ok(Plan::new(planned).with_unchanged(unchanged))

@@ -15,8 +15,9 @@ mod tomek;
 
 use std::collections::BTreeMap;
 
-use counterweight_core::ensure;
+use counterweight_core::{Rng, ensure};
 use ndarray::{Array2, ArrayView2};
+use rand::RngExt;
 
 pub use adasyn::Adasyn;
 pub use borderline::{BorderlineKind, BorderlineSmote};
@@ -30,6 +31,7 @@ pub use random::{Bases, RandomOver, RandomUnder};
 pub use smote::Smote;
 pub use tomek::TomekLinks;
 
+use crate::neighbours::Neighbour;
 use crate::{Error, Origin, Plan, PlannedRow, Result};
 
 /// Computes which rows a balanced data set should have.
@@ -83,6 +85,19 @@ fn counts(rows: &BTreeMap<usize, Vec<usize>>) -> BTreeMap<usize, usize> {
 fn kept(y: &[usize], keep: impl Fn(usize) -> bool) -> Plan {
     let rows = (0..y.len()).filter(|&row| keep(row));
     Plan::new(rows.map(|row| PlannedRow { origin: Origin::Kept(row), class: y[row] }).collect())
+}
+
+/// A row on the way from `a` to one of its neighbours, at most `reach` of it far.
+fn between(
+    a: usize,
+    near: &[Neighbour],
+    class: usize,
+    rng: &mut Rng,
+    reach: impl Fn(usize) -> f64,
+) -> PlannedRow {
+    let b = near[rng.random_range(0..near.len())].row;
+    let t = rng.random::<f64>() * reach(b);
+    PlannedRow { origin: Origin::Between { a, b, t }, class }
 }
 
 /// Neighbours asked for, and enough rows to have them.

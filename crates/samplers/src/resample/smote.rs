@@ -1,13 +1,12 @@
 use counterweight_core::{derive, ensure, rng};
 use ndarray::ArrayView2;
-use rand::RngExt;
 
 use super::macros::resampler;
 use super::random::Bases;
-use super::{Resampler, counts, ensure_members, rows_by_class};
+use super::{Resampler, between, counts, ensure_members, rows_by_class};
 use crate::neighbours::nearest;
 use crate::strategy::Direction;
-use crate::{Origin, Plan, PlannedRow, Result, Strategy};
+use crate::{Plan, Result, Strategy};
 
 resampler! {
     /// SMOTE (Chawla et al., JAIR 2002): each synthetic row lies between a minority row and
@@ -48,9 +47,8 @@ impl Resampler for Smote {
             let neighbours = nearest(x, members, members, k);
             let mut rng = rng(derive(self.seed, class as u64));
             for base in self.bases.draw(members.len(), wanted, &mut rng) {
-                let b = neighbours[base][rng.random_range(0..k)].row;
-                let origin = Origin::Between { a: members[base], b, t: rng.random() };
-                planned.push(PlannedRow { origin, class });
+                let near = &neighbours[base];
+                planned.push(between(members[base], near, class, &mut rng, |_| 1.0));
             }
         }
         Ok(Plan::new(planned))
