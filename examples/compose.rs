@@ -45,7 +45,7 @@ fn main() -> Result<(), BoxError> {
     study.optimize(20, |trial| {
         let loss = FocalConfig::new().with_gamma(trial.suggest_float("gamma", 0.0..=4.0)?);
         let ratio = Strategy::Ratio(trial.suggest_float("ratio", 0.2..=1.0)?);
-        let plan = Smote::new().with_strategy(ratio).with_seed(trial.seed()).plan(x, y)?;
+        let plan = Smote::new().with_strategy(ratio).with_seed(trial.seed()).plan(&x, y)?;
         models.push(Mlp::fit(&train, &plan, &loss.init(&profile, &device)?, &device)?);
         let tally = judge(&models[models.len() - 1], &dev)?.tally();
         Ok(tally.metric(Metric::BalancedAccuracy, &profile).unwrap_or(0.0))

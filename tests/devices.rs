@@ -148,11 +148,11 @@ fn augmenters_and_plans_agree() {
     });
     let x: Vec<f64> = rows(&Device::flex()).try_into_vec_as().unwrap();
     let x = ndarray::Array2::from_shape_vec((6, 4), x).unwrap();
-    let plan = Smote::new().with_k(1).plan(x.view(), &y).unwrap();
+    let plan = Smote::new().with_k(1).plan(&x, &y).unwrap();
     agree("SMOTE plan", |device| {
         plan.apply_tensor(rows(device)).unwrap().try_into_vec_as().unwrap()
     });
-    let on_host: Vec<f64> = plan.apply(x.view()).unwrap().0.iter().copied().collect();
+    let on_host: Vec<f64> = plan.apply(&x).unwrap().0.iter().copied().collect();
     agree("SMOTE plan against the host", |device| {
         let on_device: Vec<f64> =
             plan.apply_tensor(rows(device)).unwrap().try_into_vec_as().unwrap();

@@ -60,10 +60,13 @@ impl Plan {
     /// `[rows, columns]` → `[plan rows, columns]`.
     ///
     /// # Errors
-    /// [`Error::PlanRow`] when the tensor has fewer rows than the plan refers to.
+    /// [`Error::PlanRow`] when the tensor has fewer rows than the plan refers to,
+    /// [`Error::NotOnDevice`] for rows that are more than a lerp of two.
     pub fn apply_tensor(&self, x: Tensor<2>) -> Result<Tensor<2>> {
         let [rows, _] = x.dims();
-        let (a, b, t) = self.parents();
+        let Some((a, b, t)) = self.parents() else {
+            return Err(Error::NotOnDevice);
+        };
         if let Some(&row) = a.iter().chain(&b).find(|&&row| row >= rows) {
             return Err(Error::PlanRow { row, rows });
         }

@@ -44,6 +44,12 @@ pub enum Error {
         /// The wanted count.
         wanted: usize,
     },
+    /// A sparse matrix where the method or its rows are dense.
+    #[error("{method} needs a dense array, not a sparse matrix")]
+    Sparse {
+        /// The method.
+        method: &'static str,
+    },
     /// Fewer rows than a method's neighbours.
     #[error("the data have {got} rows, but {method} needs at least {needed}")]
     TooFewRows {
@@ -112,6 +118,11 @@ pub enum Error {
         /// Rows of the data.
         rows: usize,
     },
+    /// Rows with noise, of sets or with categories, for a tensor.
+    #[error(
+        "only copies and rows between two rows are made on a device; apply the plan to an array"
+    )]
+    NotOnDevice,
     /// Synthetic rows have no text or category.
     #[error(
         "row {row} of the plan is interpolated and cannot be applied to rows without arithmetic"

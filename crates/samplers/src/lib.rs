@@ -10,8 +10,8 @@
 //!
 //! let x = array![[0.0, 0.0], [0.1, 0.0], [0.0, 0.1], [5.0, 5.0], [5.1, 5.0], [5.0, 5.2], [5.3, 5.1], [5.2, 5.2]];
 //! let y = [1, 1, 1, 0, 0, 0, 0, 0];
-//! let plan = Smote::new().with_k(2).with_seed(7).plan(x.view(), &y)?;
-//! let (x2, y2) = plan.apply(x.view())?;
+//! let plan = Smote::new().with_k(2).with_seed(7).plan(&x, &y)?;
+//! let (x2, y2) = plan.apply(&x)?;
 //! assert_eq!(x2.nrows(), 10);
 //! assert_eq!(y2.iter().filter(|&&c| c == 1).count(), 5);
 //! // Every synthetic row knows its parents.
@@ -28,6 +28,7 @@ mod neighbours;
 mod plan;
 mod resample;
 mod strategy;
+mod table;
 
 #[cfg(feature = "burn")]
 pub use adapters::SampledDataset;
@@ -44,3 +45,4 @@ pub use resample::{
     RepeatedEditedNn, Resampler, Smote, SmoteEnn, SmoteTomek, TomekLinks,
 };
 pub use strategy::Strategy;
+pub use table::{Features, Real, Resampled, Table};

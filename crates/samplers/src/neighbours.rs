@@ -1,7 +1,13 @@
-//! Exact nearest neighbours by Euclidean distance.
+//! Exact neighbours by Euclidean distance.
+//!
+//! Distances are screened in single precision, `|a|² + |b|² − 2 a·b`, with a bound on their
+//! error, and what the bound leaves is settled in double precision, so the result is exact.
 
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{ArrayView2, Axis};
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
+
+use crate::table::{Features, Store};
 
 /// A row and its squared distance from the query.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -10,196 +16,428 @@ pub(crate) struct Neighbour {
     pub(crate) squared: f64,
 }
 
-/// Queries of one task and rows of one product: both blocks stay in a core's cache.
-const QUERIES: usize = 64;
-const TILE: usize = 1024;
-/// Distances that are compared together.
-const LANES: usize = 32;
-/// Below this many distances a plain loop is as fast.
-const SMALL: usize = 1 << 14;
+impl Neighbour {
+    /// By distance, of equals by row.
+    fn order(&self, other: &Self) -> std::cmp::Ordering {
+        self.squared.total_cmp(&other.squared).then(self.row.cmp(&other.row))
+    }
+}
+
+/// Which end of the distances is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Near,
+    Far,
+}
 
 /// The `k` nearest of `pool` for each of `queries` (rows of `x`), the query itself excluded by
 /// its row, nearest first, ties by row. `x` must be finite.
-///
-/// Distances are screened in single precision by matrix products, `|a|² + |b|² − 2 a·b`, with a
-/// bound on their error; what the bound leaves is settled in double precision, so the result
-/// is exact.
 pub(crate) fn nearest(
-    x: ArrayView2<'_, f64>,
+    x: &Features<'_>,
     queries: &[usize],
     pool: &[usize],
     k: usize,
 ) -> Vec<Vec<Neighbour>> {
-    if queries.len() * pool.len() > SMALL
-        && k > 0
-        && let Some(screen) = Screen::new(x, pool)
-    {
-        let blocks: Vec<Vec<Vec<Neighbour>>> =
-            queries.par_chunks(QUERIES).map(|block| screen.block(x, block, pool, k)).collect();
-        return blocks.into_iter().flatten().collect();
-    }
-    queries.par_iter().map(|&query| settle(x, query, pool.iter().copied(), k)).collect()
+    best(x, queries, pool, k, End::Near)
 }
 
-/// The `k` nearest of some rows by exact distances.
-fn settle(
-    x: ArrayView2<'_, f64>,
-    query: usize,
-    rows: impl Iterator<Item = usize>,
+/// The `k` farthest of `pool`, farthest first.
+pub(crate) fn farthest(
+    x: &Features<'_>,
+    queries: &[usize],
+    pool: &[usize],
     k: usize,
-) -> Vec<Neighbour> {
-    let from = x.index_axis(Axis(0), query);
-    let mut found: Vec<Neighbour> = rows
-        .filter(|&row| row != query)
-        .map(|row| {
-            let to = x.index_axis(Axis(0), row);
-            let squared = from.iter().zip(to).map(|(a, b)| (a - b) * (a - b)).sum();
-            Neighbour { row, squared }
-        })
-        .collect();
-    let order =
-        |a: &Neighbour, b: &Neighbour| a.squared.total_cmp(&b.squared).then(a.row.cmp(&b.row));
-    if found.len() > k {
-        found.select_nth_unstable_by(k, order);
-        found.truncate(k);
-    }
-    found.sort_unstable_by(order);
-    found
+) -> Vec<Vec<Neighbour>> {
+    best(x, queries, pool, k, End::Far)
 }
 
-/// The pool in single precision, centred, with squared norms.
-struct Screen {
+fn best(
+    x: &Features<'_>,
+    queries: &[usize],
+    pool: &[usize],
+    k: usize,
+    end: End,
+) -> Vec<Vec<Neighbour>> {
+    let empty = || queries.iter().map(|_| Best { k, end, found: Vec::new() }).collect();
+    if k == 0 {
+        return vec![Vec::new(); queries.len()];
+    }
+    let found: Vec<Best> = scan(x, queries, pool, end, empty());
+    found.into_par_iter().map(Best::sorted).collect()
+}
+
+/// Whether at least `needed` of `pool` are nearer to each query than a given neighbour of it, by
+/// distance and then by row. A query is done with as soon as they are found.
+pub(crate) fn crowded(
+    x: &Features<'_>,
+    queries: &[usize],
+    pool: &[usize],
+    needed: usize,
+    than: &[Option<Neighbour>],
+) -> Vec<bool> {
+    // Without a stranger every row is nearer.
+    let edge = Neighbour { row: usize::MAX, squared: f64::INFINITY };
+    let tasks = than.iter().map(|than| Crowd { needed, than: than.unwrap_or(edge) }).collect();
+    scan(x, queries, pool, End::Near, tasks).into_iter().map(|crowd| crowd.needed == 0).collect()
+}
+
+/// What a scan does with the rows it finds.
+trait Visit: Send {
+    /// Squared distances beyond this need not be shown.
+    fn limit(&self) -> f64;
+    /// Whether nothing more is wanted.
+    fn done(&self) -> bool;
+    fn visit(&mut self, found: Neighbour);
+}
+
+/// The k best so far.
+struct Best {
+    k: usize,
+    end: End,
+    /// Unordered below k, then a heap by hand: the worst is found by a pass over k entries.
+    found: Vec<Neighbour>,
+}
+
+impl Best {
+    fn order(&self, a: &Neighbour, b: &Neighbour) -> std::cmp::Ordering {
+        match self.end {
+            End::Near => a.order(b),
+            End::Far => b.squared.total_cmp(&a.squared).then(a.row.cmp(&b.row)),
+        }
+    }
+
+    fn sorted(mut self) -> Vec<Neighbour> {
+        let mut found = std::mem::take(&mut self.found);
+        found.sort_unstable_by(|a, b| self.order(a, b));
+        found
+    }
+}
+
+impl Visit for Best {
+    fn limit(&self) -> f64 {
+        match self.found.last() {
+            Some(worst) if self.found.len() == self.k => worst.squared,
+            _ if self.end == End::Near => f64::INFINITY,
+            _ => f64::NEG_INFINITY,
+        }
+    }
+
+    fn done(&self) -> bool {
+        false
+    }
+
+    fn visit(&mut self, found: Neighbour) {
+        let at = self.found.partition_point(|old| self.order(old, &found).is_lt());
+        if at < self.k {
+            if self.found.len() == self.k {
+                self.found.pop();
+            }
+            self.found.insert(at, found);
+        }
+    }
+}
+
+/// How many more rows must be nearer than one.
+struct Crowd {
+    needed: usize,
+    than: Neighbour,
+}
+
+impl Visit for Crowd {
+    fn limit(&self) -> f64 {
+        self.than.squared
+    }
+
+    fn done(&self) -> bool {
+        self.needed == 0
+    }
+
+    fn visit(&mut self, found: Neighbour) {
+        if found.order(&self.than).is_lt() {
+            self.needed = self.needed.saturating_sub(1);
+        }
+    }
+}
+
+/// Queries of one task: few enough that tasks are many, enough that a tile pays.
+const QUERIES: usize = 60;
+/// Queries and rows of one step: the products fit in registers.
+const GROUP: usize = 6;
+const LANES: usize = 16;
+/// Numbers of a tile of rows that stays in a core's cache.
+const TILE: usize = 1 << 15;
+/// Below this many distances the plain loop is as fast.
+const SMALL: usize = 1 << 14;
+
+fn scan<V: Visit>(
+    x: &Features<'_>,
+    queries: &[usize],
+    pool: &[usize],
+    end: End,
+    mut tasks: Vec<V>,
+) -> Vec<V> {
+    let screen = match &x.0 {
+        Store::Dense(x) if queries.len() * pool.len() > SMALL => Screen::new(x.view(), pool, end),
+        _ => None,
+    };
+    match screen {
+        Some(screen) => tasks
+            .par_chunks_mut(QUERIES)
+            .zip(queries.par_chunks(QUERIES))
+            .for_each(|(tasks, queries)| screen.block(x, queries, pool, tasks)),
+        None => {
+            tasks.par_iter_mut().zip(queries).for_each(|(task, &query)| plain(x, query, pool, task))
+        }
+    }
+    tasks
+}
+
+/// Every row by its exact distance.
+fn plain<V: Visit>(x: &Features<'_>, query: usize, pool: &[usize], task: &mut V) {
+    for &row in pool {
+        if row != query {
+            task.visit(Neighbour { row, squared: x.squared(query, row) });
+        }
+        if task.done() {
+            return;
+        }
+    }
+}
+
+/// The pool in single precision, centred.
+///
+/// With `s` = 1 for near and −1 for far ends, `s · d²` of a pair is at least
+/// `base(query) + least(row) − 2 s · product`.
+struct Screen<'a> {
+    x: ArrayView2<'a, f64>,
     centre: Vec<f64>,
-    rows: Array2<f32>,
-    norms: Vec<f32>,
-    /// The norms less the error they may bring into a distance.
-    least: Vec<f32>,
+    end: End,
+    /// `LANES` rows at a time, column by column.
+    panels: Vec<[f32; LANES]>,
+    /// The rows' part of the bound.
+    least: Vec<[f32; LANES]>,
     /// The error of a screened distance, relative to the sum of both squared norms.
     error: f32,
 }
 
-impl Screen {
+impl<'a> Screen<'a> {
     /// `None` when single precision cannot hold the data.
-    fn new(x: ArrayView2<'_, f64>, pool: &[usize]) -> Option<Self> {
-        let centre: Vec<f64> = (0..x.ncols())
-            .map(|c| pool.iter().map(|&row| x[[row, c]] / pool.len() as f64).sum())
-            .collect();
-        let rows = single(x, pool, &centre);
-        let norms: Vec<f32> = squared_norms(&rows);
+    fn new(x: ArrayView2<'a, f64>, pool: &[usize], end: End) -> Option<Self> {
+        let columns = x.ncols();
+        let mut centre = vec![0.0; columns];
+        for &row in pool {
+            centre.iter_mut().zip(x.index_axis(Axis(0), row)).for_each(|(c, v)| *c += v);
+        }
+        centre.iter_mut().for_each(|c| *c /= pool.len() as f64);
         // Rounding of the entries, of products and sums (each at most one unit per term), and of
         // the last three operations; the factor 4 covers both norms and their root.
-        let error = 4.0 * (x.ncols() as f32 + 8.0) * f32::EPSILON;
-        let fits = norms.iter().all(|n| n.is_finite() && *n < 1e30) && error < 0.1;
-        let least = norms.iter().map(|n| n * (1.0 - error)).collect();
-        fits.then_some(Self { centre, rows, norms, least, error })
+        let error = 4.0 * (columns as f32 + 8.0) * f32::EPSILON;
+        let groups = pool.len().div_ceil(LANES);
+        let mut panels = vec![[0.0; LANES]; groups * columns];
+        // Lanes without a row are never near.
+        let mut least = vec![[f32::INFINITY; LANES]; groups];
+        panels.par_chunks_mut(columns.max(1)).zip(&mut least).zip(pool.par_chunks(LANES)).for_each(
+            |((panel, least), rows)| {
+                for (lane, &row) in rows.iter().enumerate() {
+                    let mut norm = 0.0;
+                    let values = x.index_axis(Axis(0), row);
+                    for ((entry, v), c) in panel.iter_mut().zip(values).zip(&centre) {
+                        let v = (v - c) as f32;
+                        entry[lane] = v;
+                        norm += v * v;
+                    }
+                    least[lane] = part(norm, error, end);
+                }
+            },
+        );
+        let fits = least.iter().take(pool.len() / LANES).flatten().all(|n| n.abs() < 1e30);
+        (fits && columns > 0 && error < 0.1).then_some(Self {
+            x,
+            centre,
+            end,
+            panels,
+            least,
+            error,
+        })
     }
 
-    fn block(
+    fn block<V: Visit>(
         &self,
-        x: ArrayView2<'_, f64>,
+        x: &Features<'_>,
         queries: &[usize],
         pool: &[usize],
-        k: usize,
-    ) -> Vec<Vec<Neighbour>> {
-        let from = single(x, queries, &self.centre);
-        let norms = squared_norms(&from);
-        let mut candidates: Vec<Candidates> = queries.iter().map(|_| Candidates::new(k)).collect();
-        for start in (0..pool.len()).step_by(TILE) {
-            let end = (start + TILE).min(pool.len());
-            let products = from.dot(&self.rows.slice_axis(Axis(0), (start..end).into()).t());
-            let products = products.as_standard_layout();
-            for (i, row) in products.outer_iter().enumerate() {
-                if !norms[i].is_finite() {
-                    continue;
-                }
-                let list = &mut candidates[i];
-                let base = norms[i] * (1.0 - self.error);
-                let Some(row) = row.to_slice() else { continue };
-                let tile = row.chunks(LANES).zip(self.least[start..end].chunks(LANES));
-                for (at, (products, least)) in tile.enumerate() {
-                    // Without branches, so that it is one pass of vector instructions.
-                    let lower = |(product, least): (&f32, &f32)| base + least - 2.0 * product;
-                    let near = products.iter().zip(least);
-                    if !near.clone().fold(false, |any, pair| any | (lower(pair) <= list.limit)) {
-                        continue;
-                    }
-                    for (j, pair) in near.enumerate() {
-                        let (at, bound) = (start + at * LANES + j, lower(pair));
-                        if bound <= list.limit && pool[at] != queries[i] {
-                            let slack = self.error * (norms[i] + self.norms[at]);
-                            list.add(bound, bound + 2.0 * slack, pool[at]);
-                        }
-                    }
-                }
-            }
-        }
-        let exact = |(list, (&query, norm)): (Candidates, (&usize, &f32))| {
-            if norm.is_finite() && *norm < 1e30 {
-                settle(x, query, list.rows(), k)
+        tasks: &mut [V],
+    ) {
+        let columns = self.x.ncols();
+        let mut block = Block::default();
+        for (at, &query) in queries.iter().enumerate() {
+            let from = self.x.index_axis(Axis(0), query).into_iter().zip(&self.centre);
+            let from: Vec<f32> = from.map(|(v, c)| (v - c) as f32).collect();
+            let norm: f32 = from.iter().map(|v| v * v).sum();
+            if norm < 1e30 {
+                block.push(at, part(norm, self.error, self.end), from);
             } else {
-                settle(x, query, pool.iter().copied(), k)
+                plain(x, query, pool, &mut tasks[at]);
             }
-        };
-        candidates.into_iter().zip(queries.iter().zip(&norms)).map(exact).collect()
-    }
-}
-
-/// Rows that may be among the k nearest.
-struct Candidates {
-    k: usize,
-    /// No row whose distance is above this can be one.
-    limit: f32,
-    /// The length at which to prune.
-    full: usize,
-    found: Vec<(f32, f32, usize)>,
-}
-
-impl Candidates {
-    fn new(k: usize) -> Self {
-        let full = 4 * k + 64;
-        Self { k, limit: f32::INFINITY, full, found: Vec::with_capacity(full) }
-    }
-
-    fn add(&mut self, least: f32, most: f32, row: usize) {
-        self.found.push((least, most, row));
-        if self.found.len() >= self.full {
-            self.prune();
-            // Many ties stay: wait for as many again, or every further one would prune.
-            self.full = self.full.max(2 * self.found.len());
+        }
+        let tile = (TILE / LANES / columns).max(1);
+        for start in (0..self.least.len()).step_by(tile) {
+            let end = (start + tile).min(self.least.len());
+            block.active.retain(|q| !tasks[q.at].done());
+            for group in block.active.chunks(GROUP) {
+                let mut lines = vec![[0.0; GROUP]; columns];
+                let mut base = [f32::INFINITY; GROUP];
+                let mut limit = [f32::NEG_INFINITY; GROUP];
+                for (i, query) in group.iter().enumerate() {
+                    base[i] = query.base;
+                    limit[i] = self.limit(&tasks[query.at]);
+                    lines.iter_mut().zip(&query.values).for_each(|(line, v)| line[i] = *v);
+                }
+                let hit =
+                    |panel: usize, scores: &[[f32; LANES]; GROUP], limit: &mut [f32; GROUP]| {
+                        for (i, query) in group.iter().enumerate() {
+                            let task = &mut tasks[query.at];
+                            for (lane, score) in scores[i].iter().enumerate() {
+                                if *score <= limit[i] && !task.done() {
+                                    let row = pool[(start + panel) * LANES + lane];
+                                    if row != queries[query.at] {
+                                        let squared = x.squared(queries[query.at], row);
+                                        task.visit(Neighbour { row, squared });
+                                        limit[i] = self.limit(task);
+                                    }
+                                }
+                            }
+                        }
+                    };
+                Arch::new().dispatch(Step {
+                    panels: &self.panels[start * columns..end * columns],
+                    least: &self.least[start..end],
+                    lines: &lines,
+                    base,
+                    limit,
+                    twice: if self.end == End::Near { -2.0 } else { 2.0 },
+                    hit,
+                });
+            }
         }
     }
 
-    /// The k-th smallest upper bound is a limit for the lower bounds.
-    fn prune(&mut self) {
-        if self.found.len() > self.k {
-            let (_, kth, _) =
-                self.found.select_nth_unstable_by(self.k - 1, |a, b| a.1.total_cmp(&b.1));
-            self.limit = kth.1;
-            let limit = self.limit;
-            self.found.retain(|c| c.0 <= limit);
+    /// The task's limit for bounds, rounded up.
+    fn limit<V: Visit>(&self, task: &V) -> f32 {
+        if task.done() {
+            return f32::NEG_INFINITY;
+        }
+        let limit = if self.end == End::Near { task.limit() } else { -task.limit() };
+        (limit as f32).next_up()
+    }
+}
+
+/// One side's part of the lower bound of `s · d²`.
+fn part(norm: f32, error: f32, end: End) -> f32 {
+    match end {
+        End::Near => norm * (1.0 - error),
+        End::Far => -norm * (1.0 + error),
+    }
+}
+
+/// The queries of a task that still look for rows.
+#[derive(Default)]
+struct Block {
+    active: Vec<Query>,
+}
+
+struct Query {
+    at: usize,
+    base: f32,
+    values: Vec<f32>,
+}
+
+impl Block {
+    fn push(&mut self, at: usize, base: f32, values: Vec<f32>) {
+        self.active.push(Query { at, base, values });
+    }
+}
+
+/// Bounds of a group of queries against panels; `hit` sees those within a limit.
+struct Step<'a, H> {
+    panels: &'a [[f32; LANES]],
+    least: &'a [[f32; LANES]],
+    lines: &'a [[f32; GROUP]],
+    base: [f32; GROUP],
+    limit: [f32; GROUP],
+    twice: f32,
+    hit: H,
+}
+
+impl<H> WithSimd for Step<'_, H>
+where
+    H: FnMut(usize, &[[f32; LANES]; GROUP], &mut [f32; GROUP]),
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        // The registers that hold a panel's column.
+        match LANES / S::F32_LANES {
+            1 => self.run::<S, 1>(simd),
+            2 => self.run::<S, 2>(simd),
+            4 => self.run::<S, 4>(simd),
+            _ => self.run::<S, LANES>(simd),
         }
     }
+}
 
-    fn rows(mut self) -> impl Iterator<Item = usize> {
-        self.prune();
-        self.found.into_iter().map(|c| c.2)
+impl<H> Step<'_, H>
+where
+    H: FnMut(usize, &[[f32; LANES]; GROUP], &mut [f32; GROUP]),
+{
+    #[inline(always)]
+    fn run<S: Simd, const N: usize>(mut self, simd: S) {
+        if N * S::F32_LANES != LANES {
+            return;
+        }
+        let columns = self.lines.len();
+        let twice = simd.splat_f32s(self.twice);
+        for (at, (panel, least)) in self.panels.chunks_exact(columns).zip(self.least).enumerate() {
+            let mut sums = [[simd.splat_f32s(0.0); N]; GROUP];
+            for (column, line) in panel.iter().zip(self.lines) {
+                let (column, _) = S::as_simd_f32s(column);
+                for (sums, &v) in sums.iter_mut().zip(line) {
+                    let v = simd.splat_f32s(v);
+                    for (sum, &c) in sums.iter_mut().zip(column) {
+                        *sum = simd.mul_add_e_f32s(c, v, *sum);
+                    }
+                }
+            }
+            let (least, _) = S::as_simd_f32s(least);
+            let mut any = simd.less_than_f32s(simd.splat_f32s(1.0), simd.splat_f32s(0.0));
+            for (sums, (&base, &limit)) in sums.iter_mut().zip(self.base.iter().zip(&self.limit)) {
+                let (base, limit) = (simd.splat_f32s(base), simd.splat_f32s(limit));
+                for (sum, &least) in sums.iter_mut().zip(least) {
+                    *sum = simd.mul_add_e_f32s(twice, *sum, simd.add_f32s(base, least));
+                    any = simd.or_m32s(any, simd.less_than_or_equal_f32s(*sum, limit));
+                }
+            }
+            if simd.first_true_m32s(any) < S::F32_LANES {
+                let mut scores = [[0.0; LANES]; GROUP];
+                for (scores, sums) in scores.iter_mut().zip(&sums) {
+                    let (scores, _) = S::as_mut_simd_f32s(scores);
+                    scores.iter_mut().zip(sums).for_each(|(score, sum)| *score = *sum);
+                }
+                (self.hit)(at, &scores, &mut self.limit);
+            }
+        }
     }
-}
-
-fn single(x: ArrayView2<'_, f64>, rows: &[usize], centre: &[f64]) -> Array2<f32> {
-    Array2::from_shape_fn((rows.len(), x.ncols()), |(r, c)| (x[[rows[r], c]] - centre[c]) as f32)
-}
-
-fn squared_norms(rows: &Array2<f32>) -> Vec<f32> {
-    rows.outer_iter().map(|row| row.iter().map(|v| v * v).sum()).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use counterweight_core::rng;
+    use ndarray::Array2;
     use rand::RngExt;
 
     use super::*;
+    use crate::Table;
 
     #[test]
     fn screening_finds_what_the_plain_loop_finds() {
@@ -217,12 +455,25 @@ mod tests {
                 (if levels > 0 { (v * f64::from(levels)).floor() } else { v }) * scale
                     + 100.0 * scale
             });
+            let x = x.features();
             let queries: Vec<usize> = (0..rows).step_by(3).collect();
             let pool: Vec<usize> = (0..rows).filter(|r| r % 7 != 0).collect();
             for k in [1, 4, 25] {
-                let plain: Vec<Vec<Neighbour>> =
-                    queries.iter().map(|&q| settle(x.view(), q, pool.iter().copied(), k)).collect();
-                assert_eq!(nearest(x.view(), &queries, &pool, k), plain, "{rows} {columns} {k}");
+                for end in [End::Near, End::Far] {
+                    let slow = |&query: &usize| {
+                        let mut task = Best { k, end, found: Vec::new() };
+                        plain(&x, query, &pool, &mut task);
+                        task.sorted()
+                    };
+                    let slow: Vec<Vec<Neighbour>> = queries.iter().map(slow).collect();
+                    let fast = best(&x, &queries, &pool, k, end);
+                    assert_eq!(fast, slow, "{rows} {columns} {k} {end:?}");
+                }
+                let near = nearest(&x, &queries, &pool, k);
+                let than: Vec<_> = near.iter().map(|near| near.last().copied()).collect();
+                assert!(!crowded(&x, &queries, &pool, k, &than).contains(&true));
+                assert!(!crowded(&x, &queries, &pool, k - 1, &than).contains(&false));
+                assert!(!crowded(&x, &queries, &pool, k, &vec![None; than.len()]).contains(&false));
             }
         }
     }

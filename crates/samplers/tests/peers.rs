@@ -39,7 +39,7 @@ fn counts(plan: &Plan) -> Counts {
 #[test]
 fn every_strategy_gives_the_peers_counts() {
     let (f, x) = load();
-    let plan = |r: &dyn Resampler, y: &[usize]| counts(&r.plan(x.view(), y).unwrap());
+    let plan = |r: &dyn Resampler, y: &[usize]| counts(&r.plan(&x, y).unwrap());
     let smote = |s| Smote::new().with_strategy(s);
     assert_eq!(plan(&smote(Strategy::Auto), &f.y), f.smote_auto);
     assert_eq!(plan(&smote(Strategy::Minority), &f.y), f.smote_minority);
@@ -56,7 +56,7 @@ fn every_strategy_gives_the_peers_counts() {
 fn smote_draws_all_of_the_peers_neighbours_and_no_other() {
     let (f, x) = load();
     let wanted = Strategy::Counts([(2, 2000)].into());
-    let plan = Smote::new().with_strategy(wanted).with_seed(1).plan(x.view(), &f.y).unwrap();
+    let plan = Smote::new().with_strategy(wanted).with_seed(1).plan(&x, &f.y).unwrap();
     let mut seen: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for row in plan.rows() {
         if let Origin::Between { a, b, t } = row.origin {

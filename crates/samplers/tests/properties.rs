@@ -37,12 +37,12 @@ proptest! {
             Box::new(Smote::new().with_seed(seed)),
         ];
         for resampler in &resamplers {
-            let plan = resampler.plan(x.view(), &y).unwrap();
-            prop_assert_eq!(&plan, &resampler.plan(x.view(), &y).unwrap());
+            let plan = resampler.plan(&x, &y).unwrap();
+            prop_assert_eq!(&plan, &resampler.plan(&x, &y).unwrap());
             let json = serde_json::to_string(&plan).unwrap();
             prop_assert_eq!(&plan, &serde_json::from_str::<Plan>(&json).unwrap());
 
-            let (out, labels) = plan.apply(x.view()).unwrap();
+            let (out, labels) = plan.apply(&x).unwrap();
             for row in plan.rows() {
                 let parents = match row.origin {
                     Origin::Between { a, b, .. } => [a, b],
@@ -52,7 +52,7 @@ proptest! {
                 prop_assert!(parents.iter().all(|&p| y[p] == row.class));
             }
             let mut streamed = Vec::new();
-            for batch in plan.batches(x.view(), 7) {
+            for batch in plan.batches(&x, 7) {
                 streamed.extend(batch.unwrap().0);
             }
             prop_assert_eq!(&streamed, &out.iter().copied().collect::<Vec<_>>());
@@ -80,8 +80,8 @@ proptest! {
         let largest = y.iter().filter(|&&c| c == 0).count().max(30);
         let plan = Smote::new()
             .with_strategy(Strategy::Counts([(0, largest * 100)].into()))
-            .plan(x.view(), &y).unwrap();
-        let (out, labels) = plan.apply(x.view()).unwrap();
+            .plan(&x, &y).unwrap();
+        let (out, labels) = plan.apply(&x).unwrap();
         for (before, after) in x.columns().into_iter().zip(out.columns()) {
             let of = |values: ndarray::ArrayView1<f64>, labels: &[usize]| {
                 let members: Vec<f64> =
@@ -199,23 +199,23 @@ fn long_tails_are_made() {
 fn bad_data_are_named() {
     let x = array![[0.0], [f64::NAN], [1.0]];
     let message = |e: Error| e.to_string();
-    let nan = Smote::new().plan(x.view(), &[0, 1, 1]).unwrap_err();
+    let nan = Smote::new().plan(&x, &[0, 1, 1]).unwrap_err();
     assert_eq!(message(nan), "feature at row 1, column 0 is NaN; features must be finite");
     let x = array![[0.0], [1.0], [2.0], [3.0]];
-    let few = Smote::new().plan(x.view(), &[0, 0, 0, 1]).unwrap_err();
+    let few = Smote::new().plan(&x, &[0, 0, 0, 1]).unwrap_err();
     assert_eq!(message(few), "class 1 has 1 examples, but SMOTE needs at least 6");
-    let short = RandomOver::new().plan(x.view(), &[0]).unwrap_err();
+    let short = RandomOver::new().plan(&x, &[0]).unwrap_err();
     assert_eq!(message(short), "labels has 1 items, expected 4");
-    let ratio = RandomOver::new().with_strategy(Strategy::Ratio(1.5)).plan(x.view(), &[0, 0, 0, 1]);
+    let ratio = RandomOver::new().with_strategy(Strategy::Ratio(1.5)).plan(&x, &[0, 0, 0, 1]);
     assert_eq!(message(ratio.unwrap_err()), "ratio = 1.5 is outside (0, 1]");
-    let k = Smote::new().with_k(0).plan(x.view(), &[0, 0, 0, 1]).unwrap_err();
+    let k = Smote::new().with_k(0).plan(&x, &[0, 0, 0, 1]).unwrap_err();
     assert_eq!(message(k), "k = 0 is outside [1, inf)");
     let shrink = Strategy::Counts([(0, 1)].into());
-    let shrink = RandomOver::new().with_strategy(shrink).plan(x.view(), &[0, 0, 0, 1]).unwrap_err();
+    let shrink = RandomOver::new().with_strategy(shrink).plan(&x, &[0, 0, 0, 1]).unwrap_err();
     assert!(message(shrink).contains("class 0 has 3 examples"));
     let power = SamplerConfig::Power { power: 2.0 }.init(&[0], 0).unwrap_err();
     assert_eq!(message(power), "power = 2 is outside [0, 1]");
-    let texts = Smote::new().with_k(1).plan(x.view(), &[0, 0, 1, 1]).unwrap();
+    let texts = Smote::new().with_k(1).plan(&x, &[0, 0, 1, 1]).unwrap();
     assert_eq!(texts.pick(&["a", "b", "c", "d"]).unwrap(), ["a", "b", "c", "d"]);
     assert!(texts.pick(&["a"]).is_err());
 }

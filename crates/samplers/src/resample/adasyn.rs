@@ -1,11 +1,11 @@
-use counterweight_core::{derive, ensure, rng};
-use ndarray::ArrayView2;
+use counterweight_core::ensure;
 
 use super::macros::resampler;
-use super::{Resampler, between, counts, ensure_members, ensure_neighbours, rows_by_class};
+use super::{
+    Growth, Resampler, between, ensure_members, ensure_neighbours, growths, rows_by_class,
+};
 use crate::neighbours::nearest;
-use crate::strategy::Direction;
-use crate::{Error, Plan, Result, Strategy};
+use crate::{Error, Plan, Result, Strategy, Table};
 
 resampler! {
     /// ADASYN (He et al., IJCNN 2008): SMOTE that makes more of the rows with more neighbours of
@@ -24,19 +24,16 @@ resampler! {
 }
 
 impl Resampler for Adasyn {
-    fn plan(&self, x: ArrayView2<'_, f64>, y: &[usize]) -> Result<Plan> {
+    fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
+        let x = &x.features();
         const METHOD: &str = "ADASYN";
         ensure("k", self.k as f64, self.k >= 1, "[1, inf)")?;
         let rows = rows_by_class(x, y)?;
         ensure_neighbours("k", self.k, y.len(), METHOD)?;
-        let targets = self.strategy.targets(&counts(&rows), Direction::Over, METHOD)?;
         let all: Vec<usize> = (0..y.len()).collect();
         let mut planned = Plan::identity(y).into_rows();
-        for (&class, members) in &rows {
-            let wanted = targets[&class] - members.len();
-            if wanted == 0 {
-                continue;
-            }
+        for growth in growths(&rows, &self.strategy, self.seed, METHOD)? {
+            let Growth { class, members, wanted, mut rng } = growth;
             ensure_members(class, members.len(), self.k, METHOD)?;
             let strangers: Vec<f64> = nearest(x, members, &all, self.k)
                 .iter()
@@ -46,7 +43,6 @@ impl Resampler for Adasyn {
                 return Err(Error::NoStrangers { method: METHOD, class });
             }
             let neighbours = nearest(x, members, members, self.k);
-            let mut rng = rng(derive(self.seed, class as u64));
             for (base, n) in allot(&strangers, wanted).into_iter().enumerate() {
                 let made = |_| between(members[base], &neighbours[base], class, &mut rng, |_| 1.0);
                 planned.extend((0..n).map(made));

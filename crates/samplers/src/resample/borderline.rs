@@ -1,13 +1,14 @@
-use counterweight_core::{derive, ensure, rng};
-use ndarray::ArrayView2;
+use counterweight_core::ensure;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use super::macros::resampler;
-use super::{Resampler, between, counts, ensure_members, ensure_neighbours, rows_by_class};
+use super::{
+    Growth, Resampler, between, ensure_members, ensure_neighbours, growths, rows_by_class,
+};
 use crate::neighbours::{Neighbour, nearest};
-use crate::strategy::Direction;
-use crate::{Plan, Result, Strategy};
+use crate::table::Features;
+use crate::{Plan, Result, Strategy, Table};
 
 /// Towards which neighbours [`BorderlineSmote`] goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -52,10 +53,11 @@ impl BorderlineSmote {
     ///
     /// let x = Array2::from_shape_fn((10, 1), |(row, _)| row as f64);
     /// let y = [1, 1, 1, 1, 0, 0, 0, 0, 0, 0];
-    /// assert_eq!(BorderlineSmote::new().with_m(4).danger(x.view(), &y, 1)?, [3]);
+    /// assert_eq!(BorderlineSmote::new().with_m(4).danger(&x, &y, 1)?, [3]);
     /// # Ok::<(), counterweight_samplers::Error>(())
     /// ```
-    pub fn danger(&self, x: ArrayView2<'_, f64>, y: &[usize], class: usize) -> Result<Vec<usize>> {
+    pub fn danger(&self, x: &dyn Table, y: &[usize], class: usize) -> Result<Vec<usize>> {
+        let x = &x.features();
         let rows = rows_by_class(x, y)?;
         ensure_neighbours("m", self.m, y.len(), METHOD)?;
         let all: Vec<usize> = (0..y.len()).collect();
@@ -65,7 +67,7 @@ impl BorderlineSmote {
     /// The same of checked data: `members` are the rows of one class, `all` every row.
     fn in_danger(
         &self,
-        x: ArrayView2<'_, f64>,
+        x: &Features<'_>,
         y: &[usize],
         members: &[usize],
         all: &[usize],
@@ -82,19 +84,16 @@ impl BorderlineSmote {
 const METHOD: &str = "Borderline-SMOTE";
 
 impl Resampler for BorderlineSmote {
-    fn plan(&self, x: ArrayView2<'_, f64>, y: &[usize]) -> Result<Plan> {
+    fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
+        let x = &x.features();
         ensure("k", self.k as f64, self.k >= 1, "[1, inf)")?;
         let rows = rows_by_class(x, y)?;
         ensure_neighbours("m", self.m, y.len(), METHOD)?;
-        let targets = self.strategy.targets(&counts(&rows), Direction::Over, METHOD)?;
         let all: Vec<usize> = (0..y.len()).collect();
         let mut planned = Plan::identity(y).into_rows();
         let mut unchanged = Vec::new();
-        for (&class, members) in &rows {
-            let wanted = targets[&class] - members.len();
-            if wanted == 0 {
-                continue;
-            }
+        for growth in growths(&rows, &self.strategy, self.seed, METHOD)? {
+            let Growth { class, members, wanted, mut rng } = growth;
             let pool = match self.kind {
                 BorderlineKind::One => {
                     ensure_members(class, members.len(), self.k, METHOD)?;
@@ -111,7 +110,6 @@ impl Resampler for BorderlineSmote {
                 continue;
             }
             let neighbours = nearest(x, &danger, pool, self.k);
-            let mut rng = rng(derive(self.seed, class as u64));
             planned.extend((0..wanted).map(|_| {
                 let base = rng.random_range(0..danger.len());
                 let reach = |b: usize| if y[b] == class { 1.0 } else { 0.5 };

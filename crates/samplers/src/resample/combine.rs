@@ -1,10 +1,9 @@
 use std::fmt;
 
-use ndarray::ArrayView2;
-
 use super::macros::resampler;
 use super::{EditedNn, Resampler, Smote, TomekLinks};
-use crate::{Plan, Result, Strategy};
+use crate::table::{Features, Resampled, Store};
+use crate::{Plan, Result, Strategy, Table};
 
 /// Resamplers one after another, each on what the one before made.
 ///
@@ -18,7 +17,7 @@ use crate::{Plan, Result, Strategy};
 /// let x = Array2::from_shape_fn((40, 2), |(r, c)| ((r * 7 + c * 3) % 11) as f64);
 /// let y: Vec<usize> = (0..40).map(|r| usize::from(r % 4 == 0)).collect();
 /// let chain = Chain::new(vec![Box::new(Smote::new()), Box::new(EditedNn::new())]);
-/// let plan = chain.plan(x.view(), &y)?;
+/// let plan = chain.plan(&x, &y)?;
 /// assert!(plan.len() <= 60);
 /// # Ok::<(), counterweight_samplers::Error>(())
 /// ```
@@ -40,16 +39,22 @@ impl Chain {
 }
 
 impl Resampler for Chain {
-    fn plan(&self, x: ArrayView2<'_, f64>, y: &[usize]) -> Result<Plan> {
-        super::grouped(x, y)?;
+    fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
+        let features = x.features();
+        super::grouped(&features, y)?;
         let Some((first, rest)) = self.steps.split_first() else { return Ok(Plan::identity(y)) };
-        rest.iter().try_fold(first.plan(x, y)?, |plan, step| then(x, plan, step.as_ref()))
+        rest.iter().try_fold(first.plan(x, y)?, |plan, step| then(&features, plan, step.as_ref()))
     }
 }
 
-fn then(x: ArrayView2<'_, f64>, plan: Plan, step: &dyn Resampler) -> Result<Plan> {
-    let (made, labels) = plan.apply(x)?;
-    plan.then(&step.plan(made.view(), &labels)?)
+fn then(x: &Features<'_>, plan: Plan, step: &dyn Resampler) -> Result<Plan> {
+    let labels = plan.labels();
+    let next = match &x.0 {
+        Store::Dense(x) => step.plan(&x.resampled(&plan, plan.rows())?, &labels)?,
+        #[cfg(feature = "sparse")]
+        Store::Sparse(x) => step.plan(&x.resampled(&plan, plan.rows())?, &labels)?,
+    };
+    plan.then(&next)
 }
 
 resampler! {
@@ -63,8 +68,8 @@ resampler! {
 }
 
 impl Resampler for SmoteEnn {
-    fn plan(&self, x: ArrayView2<'_, f64>, y: &[usize]) -> Result<Plan> {
-        then(x, self.smote.plan(x, y)?, &self.enn)
+    fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
+        then(&x.features(), self.smote.plan(x, y)?, &self.enn)
     }
 }
 
@@ -79,7 +84,7 @@ resampler! {
 }
 
 impl Resampler for SmoteTomek {
-    fn plan(&self, x: ArrayView2<'_, f64>, y: &[usize]) -> Result<Plan> {
-        then(x, self.smote.plan(x, y)?, &self.tomek)
+    fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
+        then(&x.features(), self.smote.plan(x, y)?, &self.tomek)
     }
 }

@@ -1,14 +1,14 @@
 use std::collections::BTreeMap;
 
 use counterweight_core::{derive, rng};
-use ndarray::{ArrayView2, Axis};
 use rand::RngExt;
 use rayon::prelude::*;
 
 use super::macros::resampler;
 use super::{Resampler, counts, kept, rows_by_class};
 use crate::strategy::smallest;
-use crate::{Error, Plan, Result, Strategy};
+use crate::table::Features;
+use crate::{Error, Plan, Result, Strategy, Table};
 
 resampler! {
     /// Condensed nearest neighbour (Hart 1968): of each cleaned class a random row, then in order
@@ -25,7 +25,7 @@ resampler! {
     ///
     /// let x = array![[100.0], [101.0], [0.0], [1.0], [2.0], [3.0], [99.0]];
     /// let condensed = CondensedNn::new().with_starts([(0, 4)].into());
-    /// let plan = condensed.plan(x.view(), &[1, 1, 0, 0, 0, 0, 0])?;
+    /// let plan = condensed.plan(&x, &[1, 1, 0, 0, 0, 0, 0])?;
     /// assert_eq!(plan.kept(), [0, 1, 4, 6]);
     /// # Ok::<(), counterweight_samplers::Error>(())
     /// ```
@@ -40,7 +40,8 @@ resampler! {
 }
 
 impl Resampler for CondensedNn {
-    fn plan(&self, x: ArrayView2<'_, f64>, y: &[usize]) -> Result<Plan> {
+    fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
+        let x = &x.features();
         let rows = rows_by_class(x, y)?;
         let starts = starts(&rows, self.seed, &self.starts, y)?;
         let counts = counts(&rows);
@@ -89,28 +90,21 @@ pub(super) fn starts(
 
 /// For each row of a class the nearest row kept, and whether it is of the class.
 struct Store<'a> {
-    x: ArrayView2<'a, f64>,
+    x: &'a Features<'a>,
     rows: &'a [usize],
     nearest: Vec<(f64, bool)>,
 }
 
 impl<'a> Store<'a> {
-    fn new(x: ArrayView2<'a, f64>, rows: &'a [usize]) -> Self {
+    fn new(x: &'a Features<'a>, rows: &'a [usize]) -> Self {
         Self { x, rows, nearest: vec![(f64::INFINITY, false); rows.len()] }
     }
 
     fn add(&mut self, kept: usize, own: bool) {
-        let to = self.x.index_axis(Axis(0), kept);
         self.nearest.par_iter_mut().zip(self.rows).with_min_len(1024).for_each(|(near, &row)| {
-            let from = self.x.index_axis(Axis(0), row);
-            let mut squared = 0.0;
-            for (a, b) in from.iter().zip(to) {
-                squared += (a - b) * (a - b);
-                if squared >= near.0 {
-                    return;
-                }
+            if let Some(squared) = self.x.squared_below(row, kept, near.0) {
+                *near = (squared, own);
             }
-            *near = (squared, own);
         });
     }
 

@@ -1,16 +1,16 @@
 //! Cleaning by the classes of a row's neighbours.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use counterweight_core::ensure;
-use ndarray::{ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
 use super::macros::resampler;
 use super::{Resampler, counts, ensure_neighbours, kept, rows_by_class};
-use crate::neighbours::nearest;
+use crate::neighbours::{Neighbour, crowded, nearest};
 use crate::strategy::smallest;
-use crate::{Plan, Result, Strategy};
+use crate::table::Features;
+use crate::{Plan, Result, Strategy, Table};
 
 /// When the neighbours let a row stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ resampler! {
     ///
     /// let x = array![[0.0], [0.1], [0.2], [4.0], [9.0], [9.1], [9.2]];
     /// // The row at 9.1 of class 0 stands among class 1.
-    /// let plan = EditedNn::new().with_k(1).plan(x.view(), &[0, 0, 0, 0, 1, 0, 1])?;
+    /// let plan = EditedNn::new().with_k(1).plan(&x, &[0, 0, 0, 0, 1, 0, 1])?;
     /// assert_eq!(plan.kept(), [0, 1, 2, 3, 4, 6]);
     /// # Ok::<(), counterweight_samplers::Error>(())
     /// ```
@@ -48,22 +48,57 @@ resampler! {
 }
 
 impl Resampler for EditedNn {
-    fn plan(&self, x: ArrayView2<'_, f64>, y: &[usize]) -> Result<Plan> {
+    fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
+        let x = &x.features();
         let rows = rows_by_class(x, y)?;
         ensure_neighbours("k", self.k, y.len(), "edited nearest neighbours")?;
         let classes = self.strategy.classes(&counts(&rows), "edited nearest neighbours")?;
-        let queries: Vec<usize> = (0..y.len()).filter(|&row| classes.contains(&y[row])).collect();
-        let all: Vec<usize> = (0..y.len()).collect();
-        let mut keep = vec![true; y.len()];
-        for (&row, near) in queries.iter().zip(nearest(x, &queries, &all, self.k)) {
-            let labels = near.iter().map(|n| y[n.row]);
-            keep[row] = match self.keep {
-                Keep::All => labels.into_iter().all(|label| label == y[row]),
-                Keep::Mode => mode(labels) == Some(y[row]),
-            };
-        }
+        let keep = edited(x, y, &rows, &classes, self.k, self.keep);
         Ok(kept(y, |row| keep[row]))
     }
+}
+
+/// Which rows one pass over `rows` keeps; other rows do not vote.
+///
+/// A row whose class has enough rows nearer than the stranger that would decide against it is
+/// settled as soon as those are found, without its true neighbours.
+pub(super) fn edited(
+    x: &Features<'_>,
+    y: &[usize],
+    rows: &BTreeMap<usize, Vec<usize>>,
+    classes: &BTreeSet<usize>,
+    k: usize,
+    keep: Keep,
+) -> Vec<bool> {
+    let mut stays = vec![true; y.len()];
+    for class in classes {
+        let Some(members) = rows.get(class) else { continue };
+        let others = || rows.iter().filter(|(other, _)| *other != class);
+        // The strangers among k that outvote the class; with several they would have to agree.
+        let against = match keep {
+            Keep::All => 1,
+            Keep::Mode if rows.len() > 2 => 0,
+            Keep::Mode if others().all(|(other, _)| other > class) => k / 2 + 1,
+            Keep::Mode => k.div_ceil(2),
+        };
+        if against == 0 {
+            let all: Vec<usize> = rows.values().flatten().copied().collect();
+            for (&row, near) in members.iter().zip(nearest(x, members, &all, k)) {
+                stays[row] = mode(near.iter().map(|n| y[n.row])) == Some(*class);
+            }
+            continue;
+        }
+        let strangers: Vec<usize> = others().flat_map(|(_, rows)| rows).copied().collect();
+        let deciding: Vec<Option<Neighbour>> = nearest(x, members, &strangers, against)
+            .into_iter()
+            .map(|near| near.get(against - 1).copied())
+            .collect();
+        let settled = crowded(x, members, members, k + 1 - against, &deciding);
+        for ((&row, settled), deciding) in members.iter().zip(settled).zip(&deciding) {
+            stays[row] = settled || deciding.is_none();
+        }
+    }
+    stays
 }
 
 /// The most frequent label, the lowest of equals.
@@ -93,7 +128,8 @@ resampler! {
 }
 
 impl Resampler for RepeatedEditedNn {
-    fn plan(&self, x: ArrayView2<'_, f64>, y: &[usize]) -> Result<Plan> {
+    fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
+        let x = &x.features();
         ensure("passes", self.passes as f64, self.passes >= 1, "[1, inf)")?;
         ensure_neighbours("k", self.k, y.len(), "repeated edited nearest neighbours")?;
         let pass = |_| EditedNn { strategy: self.strategy.clone(), k: self.k, keep: self.keep };
@@ -117,7 +153,8 @@ resampler! {
 }
 
 impl Resampler for AllKnn {
-    fn plan(&self, x: ArrayView2<'_, f64>, y: &[usize]) -> Result<Plan> {
+    fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
+        let x = &x.features();
         ensure_neighbours("k", self.k, y.len(), "AllKNN")?;
         let pass = |k| EditedNn { strategy: self.strategy.clone(), k, keep: self.keep };
         repeat(x, y, (1..=self.k).map(pass), false, self.allow_minority)
@@ -126,27 +163,28 @@ impl Resampler for AllKnn {
 
 /// Applies passes to what the passes before left.
 fn repeat(
-    x: ArrayView2<'_, f64>,
+    x: &Features<'_>,
     y: &[usize],
     passes: impl Iterator<Item = EditedNn>,
     until_stable: bool,
     allow_minority: bool,
 ) -> Result<Plan> {
-    let start = counts(&rows_by_class(x, y)?);
+    let mut rows = rows_by_class(x, y)?;
+    let start = counts(&rows);
     let few = smallest(&start);
     let least = start.values().copied().min().unwrap_or(0);
-    let mut rows: Vec<usize> = (0..y.len()).collect();
     for pass in passes {
-        if rows.len() <= pass.k {
+        let now = counts(&rows);
+        let before: usize = now.values().sum();
+        if before <= pass.k {
             break;
         }
-        let (part, labels) = (x.select(Axis(0), &rows), labels(y, &rows));
-        let left: Vec<usize> =
-            pass.plan(part.view(), &labels)?.kept().into_iter().map(|at| rows[at]).collect();
-        let stable = left.len() == rows.len();
-        rows = left;
-        let mut now: BTreeMap<usize, usize> = BTreeMap::new();
-        rows.iter().for_each(|&row| *now.entry(y[row]).or_default() += 1);
+        let classes = pass.strategy.classes(&now, "edited nearest neighbours")?;
+        let stays = edited(x, y, &rows, &classes, pass.k, pass.keep);
+        rows.values_mut().for_each(|members| members.retain(|&row| stays[row]));
+        rows.retain(|_, members| !members.is_empty());
+        let now = counts(&rows);
+        let stable = now.values().sum::<usize>() == before;
         let below = now.iter().any(|(&class, &n)| Some(class) != few && n < least);
         let gone = now.len() < start.len();
         if until_stable && stable || below && !allow_minority || gone {
@@ -154,10 +192,6 @@ fn repeat(
         }
     }
     let mut keep = vec![false; y.len()];
-    rows.into_iter().for_each(|row| keep[row] = true);
+    rows.into_values().flatten().for_each(|row| keep[row] = true);
     Ok(kept(y, |row| keep[row]))
-}
-
-fn labels(y: &[usize], rows: &[usize]) -> Vec<usize> {
-    rows.iter().map(|&row| y[row]).collect()
 }

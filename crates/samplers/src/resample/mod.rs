@@ -15,8 +15,7 @@ mod tomek;
 
 use std::collections::BTreeMap;
 
-use counterweight_core::{Rng, ensure};
-use ndarray::{Array2, ArrayView2};
+use counterweight_core::{Rng, derive, ensure, rng};
 use rand::RngExt;
 
 pub use adasyn::Adasyn;
@@ -32,7 +31,9 @@ pub use smote::Smote;
 pub use tomek::TomekLinks;
 
 use crate::neighbours::Neighbour;
-use crate::{Error, Origin, Plan, PlannedRow, Result};
+use crate::strategy::Direction;
+use crate::table::{Features, Resampled, Table};
+use crate::{Error, Origin, Plan, PlannedRow, Result, Strategy};
 
 /// Computes which rows a balanced data set should have.
 pub trait Resampler {
@@ -41,32 +42,35 @@ pub trait Resampler {
     /// # Errors
     /// [`Error`](enum@crate::Error) for bad parameters, non-finite features, labels of another
     /// length, or classes too small for the method.
-    fn plan(&self, x: ArrayView2<'_, f64>, y: &[usize]) -> Result<Plan>;
+    fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan>;
 
     /// Plans and applies in one step, under the name imbalanced-learn uses.
     ///
     /// # Errors
     /// As [`plan`](Self::plan).
-    fn fit_resample(
-        &self,
-        x: ArrayView2<'_, f64>,
-        y: &[usize],
-    ) -> Result<(Array2<f64>, Vec<usize>)> {
+    fn fit_resample<T: Resampled>(&self, x: &T, y: &[usize]) -> Result<(T::Output, Vec<usize>)>
+    where
+        Self: Sized,
+    {
         self.plan(x, y)?.apply(x)
     }
 }
 
-/// The rows of each class, after checking the data of a method that measures distances.
-fn rows_by_class(x: ArrayView2<'_, f64>, y: &[usize]) -> Result<BTreeMap<usize, Vec<usize>>> {
-    if let Some(((row, column), &value)) = x.indexed_iter().find(|(_, v)| !v.is_finite()) {
-        return Err(Error::NotFinite { row, column, value });
+impl<R: Resampler + ?Sized> Resampler for Box<R> {
+    fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
+        (**self).plan(x, y)
     }
+}
+
+/// The rows of each class, after checking the data of a method that measures distances.
+fn rows_by_class(x: &Features<'_>, y: &[usize]) -> Result<BTreeMap<usize, Vec<usize>>> {
+    x.ensure_finite()?;
     grouped(x, y)
 }
 
 /// The rows of each class.
-fn grouped(x: ArrayView2<'_, f64>, y: &[usize]) -> Result<BTreeMap<usize, Vec<usize>>> {
-    counterweight_core::ensure_length("labels", y.len(), x.nrows())?;
+fn grouped(x: &Features<'_>, y: &[usize]) -> Result<BTreeMap<usize, Vec<usize>>> {
+    counterweight_core::ensure_length("labels", y.len(), x.rows())?;
     if y.is_empty() {
         return Err(counterweight_core::Error::Empty { what: "labels" }.into());
     }
@@ -79,6 +83,34 @@ fn grouped(x: ArrayView2<'_, f64>, y: &[usize]) -> Result<BTreeMap<usize, Vec<us
 
 fn counts(rows: &BTreeMap<usize, Vec<usize>>) -> BTreeMap<usize, usize> {
     rows.iter().map(|(&class, rows)| (class, rows.len())).collect()
+}
+
+/// A class that is to grow.
+struct Growth<'a> {
+    class: usize,
+    members: &'a [usize],
+    wanted: usize,
+    rng: Rng,
+}
+
+/// The classes that are to grow, each with its own random stream.
+fn growths<'a>(
+    rows: &'a BTreeMap<usize, Vec<usize>>,
+    strategy: &Strategy,
+    seed: u64,
+    method: &'static str,
+) -> Result<Vec<Growth<'a>>> {
+    let targets = strategy.targets(&counts(rows), Direction::Over, method)?;
+    let growth = |(&class, members): (&usize, &'a Vec<usize>)| {
+        let wanted = targets[&class] - members.len();
+        (wanted > 0).then(|| Growth {
+            class,
+            members,
+            wanted,
+            rng: rng(derive(seed, class as u64)),
+        })
+    };
+    Ok(rows.iter().filter_map(growth).collect())
 }
 
 /// The plan that keeps the rows for which `keep` holds, in their old order.

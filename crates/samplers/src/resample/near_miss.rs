@@ -1,15 +1,13 @@
 use std::collections::BTreeSet;
 
 use counterweight_core::ensure;
-use ndarray::{ArrayView2, Axis};
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::macros::resampler;
 use super::{Resampler, counts, ensure_members, kept, rows_by_class};
-use crate::neighbours::nearest;
+use crate::neighbours::{Neighbour, farthest, nearest};
 use crate::strategy::{Direction, smallest};
-use crate::{Plan, Result, Strategy};
+use crate::{Plan, Result, Strategy, Table};
 
 /// Which rows of a class [`NearMiss`] keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -42,7 +40,8 @@ resampler! {
 }
 
 impl Resampler for NearMiss {
-    fn plan(&self, x: ArrayView2<'_, f64>, y: &[usize]) -> Result<Plan> {
+    fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
+        let x = &x.features();
         ensure("k", self.k as f64, self.k >= 1, "[1, inf)")?;
         ensure("candidates", self.candidates as f64, self.candidates >= 1, "[1, inf)")?;
         let rows = rows_by_class(x, y)?;
@@ -64,41 +63,17 @@ impl Resampler for NearMiss {
                 }
                 _ => (members.clone(), 1.0),
             };
-            let mut order: Vec<(f64, usize)> = match self.version {
+            let found = match self.version {
                 NearMissVersion::Two => farthest(x, &pool, few, self.k),
-                _ => nearest(x, &pool, few, self.k)
-                    .into_iter()
-                    .map(|near| near.iter().map(|n| n.squared.sqrt()).sum())
-                    .collect(),
-            }
-            .into_iter()
-            .map(|sum: f64| sign * sum)
-            .zip(pool)
-            .collect();
+                _ => nearest(x, &pool, few, self.k),
+            };
+            let sum = |found: Vec<Neighbour>| found.iter().map(|n| n.squared.sqrt()).sum::<f64>();
+            let mut order: Vec<(f64, usize)> =
+                found.into_iter().map(|found| sign * sum(found)).zip(pool).collect();
             order.sort_by(|a, b| a.0.total_cmp(&b.0));
             members.iter().for_each(|&row| keep[row] = false);
             order.iter().take(targets[class]).for_each(|o| keep[o.1] = true);
         }
         Ok(kept(y, |row| keep[row]))
     }
-}
-
-/// The sum of each row's distances to its k farthest rows of `pool`.
-fn farthest(x: ArrayView2<'_, f64>, rows: &[usize], pool: &[usize], k: usize) -> Vec<f64> {
-    rows.par_iter()
-        .map(|&row| {
-            let from = x.index_axis(Axis(0), row);
-            let mut squared: Vec<f64> = pool
-                .iter()
-                .map(|&p| {
-                    from.iter().zip(x.index_axis(Axis(0), p)).map(|(a, b)| (a - b) * (a - b)).sum()
-                })
-                .collect();
-            if squared.len() > k {
-                squared.select_nth_unstable_by(k - 1, |a, b| b.total_cmp(a));
-                squared.truncate(k);
-            }
-            squared.iter().map(|d: &f64| d.sqrt()).sum()
-        })
-        .collect()
 }

@@ -1,12 +1,11 @@
 use counterweight_core::ensure;
-use ndarray::ArrayView2;
 
-use super::edited::{EditedNn, Keep, mode};
+use super::edited::{Keep, edited, mode};
 use super::macros::resampler;
 use super::{Resampler, counts, ensure_neighbours, kept, rows_by_class};
 use crate::neighbours::nearest;
 use crate::strategy::smallest;
-use crate::{Plan, Result, Strategy};
+use crate::{Plan, Result, Strategy, Table};
 
 resampler! {
     /// The neighbourhood cleaning rule, NCR (Laurikkala 2001): removes what [`EditedNn`] with
@@ -26,7 +25,8 @@ resampler! {
 }
 
 impl Resampler for NeighbourhoodCleaning {
-    fn plan(&self, x: ArrayView2<'_, f64>, y: &[usize]) -> Result<Plan> {
+    fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
+        let x = &x.features();
         const METHOD: &str = "the neighbourhood cleaning rule";
         let ok = self.threshold >= 0.0 && self.threshold.is_finite();
         ensure("threshold", self.threshold, ok, "[0, inf)")?;
@@ -34,12 +34,7 @@ impl Resampler for NeighbourhoodCleaning {
         ensure_neighbours("k", self.k, y.len(), METHOD)?;
         let counts = counts(&rows);
         let classes = self.strategy.classes(&counts, METHOD)?;
-        let edited = EditedNn::new()
-            .with_strategy(self.strategy.clone())
-            .with_k(self.k)
-            .with_keep(Keep::Mode);
-        let mut keep = vec![false; y.len()];
-        edited.plan(x, y)?.kept().into_iter().for_each(|row| keep[row] = true);
+        let mut keep = edited(x, y, &rows, &classes, self.k, Keep::Mode);
         let Some(minority) = smallest(&counts) else { return Ok(kept(y, |row| keep[row])) };
         let large = self.threshold * counts[&minority] as f64;
         let all: Vec<usize> = (0..y.len()).collect();

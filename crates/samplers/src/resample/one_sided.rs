@@ -1,14 +1,12 @@
 use std::collections::BTreeMap;
 
-use ndarray::{ArrayView2, Axis};
-
 use super::condensed::starts;
 use super::macros::resampler;
 use super::tomek::links;
 use super::{Resampler, counts, kept, rows_by_class};
 use crate::neighbours::nearest;
 use crate::strategy::smallest;
-use crate::{Plan, Result, Strategy};
+use crate::{Plan, Result, Strategy, Table};
 
 resampler! {
     /// One-sided selection (Kubat and Matwin, ICML 1997): of each cleaned class a random row and
@@ -25,7 +23,8 @@ resampler! {
 }
 
 impl Resampler for OneSidedSelection {
-    fn plan(&self, x: ArrayView2<'_, f64>, y: &[usize]) -> Result<Plan> {
+    fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
+        let x = &x.features();
         let rows = rows_by_class(x, y)?;
         let counts = counts(&rows);
         let classes = self.strategy.classes(&counts, "one-sided selection")?;
@@ -40,11 +39,9 @@ impl Resampler for OneSidedSelection {
                 keep[row] = row == start || near.first().is_some_and(|n| y[n.row] != *class);
             }
         }
-        let left: Vec<usize> = (0..y.len()).filter(|&row| keep[row]).collect();
-        let part = x.select(Axis(0), &left);
-        let labels: Vec<usize> = left.iter().map(|&row| y[row]).collect();
-        let linked = links(part.view(), &labels, &rows_by_class(part.view(), &labels)?, &classes);
-        left.iter().zip(linked).filter(|l| l.1).for_each(|(&row, _)| keep[row] = false);
-        Ok(kept(y, |row| keep[row]))
+        let mut left = rows;
+        left.values_mut().for_each(|members| members.retain(|&row| keep[row]));
+        let linked = links(x, y, &left, &classes);
+        Ok(kept(y, |row| keep[row] && !linked[row]))
     }
 }

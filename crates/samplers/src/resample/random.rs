@@ -1,5 +1,4 @@
 use counterweight_core::{derive, rng};
-use ndarray::ArrayView2;
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
@@ -7,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::macros::resampler;
 use super::{Resampler, counts, grouped, kept};
 use crate::strategy::Direction;
-use crate::{Origin, Plan, PlannedRow, Result, Strategy};
+use crate::{Origin, Plan, PlannedRow, Result, Strategy, Table};
 
 /// How often each row of a class is the base of a new one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -55,7 +54,8 @@ resampler! {
 }
 
 impl Resampler for RandomOver {
-    fn plan(&self, x: ArrayView2<'_, f64>, y: &[usize]) -> Result<Plan> {
+    fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
+        let x = &x.features();
         let rows = grouped(x, y)?;
         let targets =
             self.strategy.targets(&counts(&rows), Direction::Over, "random over-sampling")?;
@@ -83,7 +83,8 @@ resampler! {
 }
 
 impl Resampler for RandomUnder {
-    fn plan(&self, x: ArrayView2<'_, f64>, y: &[usize]) -> Result<Plan> {
+    fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
+        let x = &x.features();
         let rows = grouped(x, y)?;
         let targets =
             self.strategy.targets(&counts(&rows), Direction::Under, "random under-sampling")?;

@@ -1,12 +1,10 @@
-use counterweight_core::{derive, ensure, rng};
-use ndarray::ArrayView2;
+use counterweight_core::ensure;
 
 use super::macros::resampler;
 use super::random::Bases;
-use super::{Resampler, between, counts, ensure_members, rows_by_class};
+use super::{Growth, Resampler, between, ensure_members, growths, rows_by_class};
 use crate::neighbours::nearest;
-use crate::strategy::Direction;
-use crate::{Plan, Result, Strategy};
+use crate::{Plan, Result, Strategy, Table};
 
 resampler! {
     /// SMOTE (Chawla et al., JAIR 2002): each synthetic row lies between a minority row and
@@ -32,20 +30,16 @@ resampler! {
 }
 
 impl Resampler for Smote {
-    fn plan(&self, x: ArrayView2<'_, f64>, y: &[usize]) -> Result<Plan> {
+    fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
+        let x = &x.features();
         ensure("k", self.k as f64, self.k >= 1, "[1, inf)")?;
         let rows = rows_by_class(x, y)?;
-        let targets = self.strategy.targets(&counts(&rows), Direction::Over, "SMOTE")?;
         let mut planned = Plan::identity(y).into_rows();
-        for (&class, members) in &rows {
-            let wanted = targets[&class] - members.len();
-            if wanted == 0 {
-                continue;
-            }
+        for growth in growths(&rows, &self.strategy, self.seed, "SMOTE")? {
+            let Growth { class, members, wanted, mut rng } = growth;
             let k = if self.clamp { self.k.min(members.len() - 1).max(1) } else { self.k };
             ensure_members(class, members.len(), k, "SMOTE")?;
             let neighbours = nearest(x, members, members, k);
-            let mut rng = rng(derive(self.seed, class as u64));
             for base in self.bases.draw(members.len(), wanted, &mut rng) {
                 let near = &neighbours[base];
                 planned.push(between(members[base], near, class, &mut rng, |_| 1.0));

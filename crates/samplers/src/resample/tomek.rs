@@ -1,11 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use ndarray::ArrayView2;
-
 use super::macros::resampler;
 use super::{Resampler, counts, kept, rows_by_class};
 use crate::neighbours::nearest;
-use crate::{Plan, Result, Strategy};
+use crate::table::Features;
+use crate::{Plan, Result, Strategy, Table};
 
 resampler! {
     /// Removes Tomek links (Tomek 1976): pairs of rows of different classes that are each
@@ -21,7 +20,7 @@ resampler! {
     ///
     /// let x = array![[0.0], [0.1], [5.0], [5.3], [9.0], [9.1]];
     /// let only_0 = Strategy::Counts([(0, 0)].into());
-    /// let plan = TomekLinks::new().with_strategy(only_0).plan(x.view(), &[0, 1, 0, 0, 1, 1])?;
+    /// let plan = TomekLinks::new().with_strategy(only_0).plan(&x, &[0, 1, 0, 0, 1, 1])?;
     /// assert_eq!(plan.kept(), [1, 2, 3, 4, 5]);
     /// # Ok::<(), counterweight_samplers::Error>(())
     /// ```
@@ -32,7 +31,8 @@ resampler! {
 }
 
 impl Resampler for TomekLinks {
-    fn plan(&self, x: ArrayView2<'_, f64>, y: &[usize]) -> Result<Plan> {
+    fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
+        let x = &x.features();
         let rows = rows_by_class(x, y)?;
         let classes = self.strategy.classes(&counts(&rows), "Tomek links")?;
         let linked = links(x, y, &rows, &classes);
@@ -40,12 +40,12 @@ impl Resampler for TomekLinks {
     }
 }
 
-/// Which rows of `classes` are in a link.
+/// Which rows of `classes` are in a link among `rows`.
 ///
 /// A link has an end outside the largest class, so only the other classes' rows and what is
 /// nearest to them are looked up.
 pub(super) fn links(
-    x: ArrayView2<'_, f64>,
+    x: &Features<'_>,
     y: &[usize],
     rows: &BTreeMap<usize, Vec<usize>>,
     classes: &BTreeSet<usize>,
@@ -54,7 +54,8 @@ pub(super) fn links(
     let Some((largest, _)) = rows.iter().max_by_key(|(_, members)| members.len()) else {
         return linked;
     };
-    let all: Vec<usize> = (0..y.len()).collect();
+    let mut all: Vec<usize> = rows.values().flatten().copied().collect();
+    all.sort_unstable();
     let ends: Vec<usize> = all.iter().copied().filter(|&row| y[row] != *largest).collect();
     let mut first = vec![None; y.len()];
     let look_up = |queries: &[usize], first: &mut Vec<Option<usize>>| {

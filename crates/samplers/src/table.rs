@@ -1,0 +1,282 @@
+use ndarray::{Array2, ArrayBase, ArrayView2, Axis, CowArray, Data, Ix2};
+
+use crate::{Error, Plan, PlannedRow, Result};
+
+/// Features, one row per example: `ndarray` arrays of `f32` or `f64` and (feature `sparse`) CSR
+/// matrices of `f64`.
+pub trait Table: Sync {
+    /// What a resampler looks at.
+    fn features(&self) -> Features<'_>;
+}
+
+/// A [`Table`] that plans are applied to.
+pub trait Resampled: Table {
+    /// The resampled table.
+    type Output;
+
+    /// The rows of a plan that `rows` names.
+    ///
+    /// # Errors
+    /// [`Error::PlanRow`] when the table has fewer rows than the plan refers to.
+    fn resampled(&self, plan: &Plan, rows: &[PlannedRow]) -> Result<Self::Output>;
+}
+
+impl<T: Table + ?Sized> Table for &T {
+    fn features(&self) -> Features<'_> {
+        (**self).features()
+    }
+}
+
+/// A view of features in double precision.
+#[derive(Debug, Clone)]
+pub struct Features<'a>(pub(crate) Store<'a>);
+
+#[derive(Debug, Clone)]
+pub(crate) enum Store<'a> {
+    Dense(CowArray<'a, f64, Ix2>),
+    #[cfg(feature = "sparse")]
+    Sparse(sprs::CsMatView<'a, f64>),
+}
+
+impl Features<'_> {
+    /// Rows.
+    pub fn rows(&self) -> usize {
+        match &self.0 {
+            Store::Dense(x) => x.nrows(),
+            #[cfg(feature = "sparse")]
+            Store::Sparse(x) => x.rows(),
+        }
+    }
+
+    /// Columns.
+    pub fn columns(&self) -> usize {
+        match &self.0 {
+            Store::Dense(x) => x.ncols(),
+            #[cfg(feature = "sparse")]
+            Store::Sparse(x) => x.cols(),
+        }
+    }
+
+    /// The array, for methods whose result or arithmetic is dense.
+    pub(crate) fn dense(&self, method: &'static str) -> Result<ArrayView2<'_, f64>> {
+        // Only the sparse kind needs the name.
+        let _ = method;
+        match &self.0 {
+            Store::Dense(x) => Ok(x.view()),
+            #[cfg(feature = "sparse")]
+            Store::Sparse(_) => Err(Error::Sparse { method }),
+        }
+    }
+
+    /// Checks that every value is finite.
+    pub(crate) fn ensure_finite(&self) -> Result<()> {
+        let found = match &self.0 {
+            Store::Dense(x) => {
+                x.indexed_iter().find(|(_, v)| !v.is_finite()).map(|(at, v)| (at, *v))
+            }
+            #[cfg(feature = "sparse")]
+            Store::Sparse(x) => x.iter().find(|(v, _)| !v.is_finite()).map(|(v, at)| (at, *v)),
+        };
+        found.map_or(Ok(()), |((row, column), value)| Err(Error::NotFinite { row, column, value }))
+    }
+
+    /// The squared distance of two rows if it is below a limit.
+    pub(crate) fn squared_below(&self, a: usize, b: usize, limit: f64) -> Option<f64> {
+        match &self.0 {
+            Store::Dense(x) => {
+                let mut squared = 0.0;
+                for (a, b) in x.index_axis(Axis(0), a).into_iter().zip(x.index_axis(Axis(0), b)) {
+                    squared += (a - b) * (a - b);
+                    if squared >= limit {
+                        return None;
+                    }
+                }
+                Some(squared)
+            }
+            #[cfg(feature = "sparse")]
+            Store::Sparse(x) => Some(sparse::squared(x, a, b)).filter(|d| *d < limit),
+        }
+    }
+
+    /// The squared Euclidean distance of two rows.
+    pub(crate) fn squared(&self, a: usize, b: usize) -> f64 {
+        match &self.0 {
+            Store::Dense(x) => {
+                let rows = x.index_axis(Axis(0), a).into_iter().zip(x.index_axis(Axis(0), b));
+                rows.map(|(a, b)| (a - b) * (a - b)).sum()
+            }
+            #[cfg(feature = "sparse")]
+            Store::Sparse(x) => sparse::squared(x, a, b),
+        }
+    }
+}
+
+/// A number that a table may hold.
+pub trait Real: Copy + Send + Sync + private::Sealed {
+    /// Views of double precision as they are, others converted.
+    fn double<S: Data<Elem = Self>>(x: &ArrayBase<S, Ix2>) -> CowArray<'_, f64, Ix2>;
+
+    /// Rows of a plan.
+    ///
+    /// # Errors
+    /// As [`Resampled::resampled`].
+    fn rows<S: Data<Elem = Self>>(
+        x: &ArrayBase<S, Ix2>,
+        plan: &Plan,
+        rows: &[PlannedRow],
+    ) -> Result<Array2<Self>>;
+}
+
+mod private {
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for f64 {}
+}
+
+impl Real for f64 {
+    fn double<S: Data<Elem = Self>>(x: &ArrayBase<S, Ix2>) -> CowArray<'_, f64, Ix2> {
+        x.view().into()
+    }
+
+    fn rows<S: Data<Elem = Self>>(
+        x: &ArrayBase<S, Ix2>,
+        plan: &Plan,
+        rows: &[PlannedRow],
+    ) -> Result<Array2<f64>> {
+        plan.materialise(x.view(), rows)
+    }
+}
+
+impl Real for f32 {
+    fn double<S: Data<Elem = Self>>(x: &ArrayBase<S, Ix2>) -> CowArray<'_, f64, Ix2> {
+        x.mapv(f64::from).into()
+    }
+
+    fn rows<S: Data<Elem = Self>>(
+        x: &ArrayBase<S, Ix2>,
+        plan: &Plan,
+        rows: &[PlannedRow],
+    ) -> Result<Array2<f32>> {
+        plan.materialise(x.view(), rows)
+    }
+}
+
+impl<S> Table for ArrayBase<S, Ix2>
+where
+    S: Data + Sync,
+    S::Elem: Real,
+{
+    fn features(&self) -> Features<'_> {
+        Features(Store::Dense(Real::double(self)))
+    }
+}
+
+impl<S> Resampled for ArrayBase<S, Ix2>
+where
+    S: Data + Sync,
+    S::Elem: Real,
+{
+    type Output = Array2<S::Elem>;
+
+    fn resampled(&self, plan: &Plan, rows: &[PlannedRow]) -> Result<Self::Output> {
+        Real::rows(self, plan, rows)
+    }
+}
+
+#[cfg(feature = "sparse")]
+mod sparse {
+    use std::collections::BTreeMap;
+    use std::ops::Deref;
+
+    use sprs::{CsMat, CsMatBase, CsMatView};
+
+    use super::{Features, Resampled, Store, Table};
+    use crate::{Error, Origin, Plan, PlannedRow, Result};
+
+    impl<P, I, D> Table for CsMatBase<f64, usize, P, I, D>
+    where
+        P: Deref<Target = [usize]> + Sync,
+        I: Deref<Target = [usize]> + Sync,
+        D: Deref<Target = [f64]> + Sync,
+    {
+        /// # Panics
+        /// When the matrix is CSC: its rows cannot be read.
+        fn features(&self) -> Features<'_> {
+            assert!(self.is_csr(), "resampling needs a CSR matrix, this one is CSC");
+            Features(Store::Sparse(self.view()))
+        }
+    }
+
+    impl<P, I, D> Resampled for CsMatBase<f64, usize, P, I, D>
+    where
+        P: Deref<Target = [usize]> + Sync,
+        I: Deref<Target = [usize]> + Sync,
+        D: Deref<Target = [f64]> + Sync,
+    {
+        type Output = CsMat<f64>;
+
+        fn resampled(&self, plan: &Plan, rows: &[PlannedRow]) -> Result<CsMat<f64>> {
+            let x = self.view();
+            let mut starts = vec![0];
+            let (mut columns, mut values) = (Vec::new(), Vec::new());
+            for planned in rows {
+                let mut sum: BTreeMap<usize, f64> = BTreeMap::new();
+                let mut add = |row: usize, weight: f64| {
+                    let found = x.outer_view(row).ok_or(Error::PlanRow { row, rows: x.rows() })?;
+                    found.iter().for_each(|(c, v)| *sum.entry(c).or_default() += weight * v);
+                    Ok::<(), Error>(())
+                };
+                match planned.origin {
+                    Origin::Kept(row) | Origin::Copy(row) => {
+                        let found =
+                            x.outer_view(row).ok_or(Error::PlanRow { row, rows: x.rows() })?;
+                        columns.extend_from_slice(found.indices());
+                        values.extend_from_slice(found.data());
+                    }
+                    Origin::Between { a, b, t } => {
+                        add(a, 1.0 - t)?;
+                        add(b, t)?;
+                    }
+                    Origin::Centroid { set } => {
+                        let members = plan.set(set);
+                        for &row in members {
+                            add(row, 1.0 / members.len() as f64)?;
+                        }
+                    }
+                    _ => return Err(Error::Sparse { method: "this plan" }),
+                }
+                let discrete = plan.discrete();
+                for (column, value) in sum {
+                    columns.push(column);
+                    let whole = discrete.contains(&column);
+                    values.push(if whole { value.round_ties_even() } else { value });
+                }
+                starts.push(columns.len());
+            }
+            Ok(CsMat::new((rows.len(), x.cols()), starts, columns, values))
+        }
+    }
+
+    /// The squared distance of two rows.
+    pub(super) fn squared(x: &CsMatView<'_, f64>, a: usize, b: usize) -> f64 {
+        let (Some(a), Some(b)) = (x.outer_view(a), x.outer_view(b)) else { return f64::NAN };
+        let (mut i, mut j, mut sum) = (0, 0, 0.0);
+        let (ai, bi) = (a.indices(), b.indices());
+        while i < ai.len() || j < bi.len() {
+            let (at_a, at_b) = (ai.get(i), bi.get(j));
+            let only_a = at_b.is_none_or(|b| at_a.is_some_and(|a| a < b));
+            let only_b = at_a.is_none_or(|a| at_b.is_some_and(|b| b < a));
+            let gap = if only_a {
+                a.data()[i]
+            } else if only_b {
+                b.data()[j]
+            } else {
+                a.data()[i] - b.data()[j]
+            };
+            i += usize::from(!only_b);
+            j += usize::from(!only_a);
+            sum += gap * gap;
+        }
+        sum
+    }
+}
