@@ -118,6 +118,54 @@ pub enum Error {
         /// Rows of the data.
         rows: usize,
     },
+    /// Every row a method would start from stands among strangers.
+    #[error("every row of class {class} that could be a base stands among other classes")]
+    AllNoise {
+        /// The class id.
+        class: usize,
+    },
+    /// No cluster in which a class is frequent enough.
+    #[error(
+        "no cluster has enough rows of class {class}; lower the threshold or ask for other clusters"
+    )]
+    NoCluster {
+        /// The class id.
+        class: usize,
+    },
+    /// A probability outside `[0, 1]`.
+    #[error("the probability of row {row} is {value}; it must be in [0, 1]")]
+    Probability {
+        /// The row.
+        row: usize,
+        /// The value.
+        value: f64,
+    },
+    /// A column that the table does not have.
+    #[error("column {column} was named, but the table has {columns}")]
+    Column {
+        /// The column.
+        column: usize,
+        /// Columns of the table.
+        columns: usize,
+    },
+    /// A column named twice.
+    #[error("column {column} is named twice")]
+    ColumnTwice {
+        /// The column.
+        column: usize,
+    },
+    /// Mixed columns without a category.
+    #[error("SMOTE-NC needs categorical columns; without any, use SMOTE")]
+    NoCategory,
+    /// Mixed columns without a number.
+    #[error("every column is categorical; SMOTE-NC needs a continuous one, use SMOTE-N")]
+    AllCategorical,
+    /// A class without the shrinkage it needs.
+    #[error("class {class} is to grow, but no shrinkage is given for it")]
+    NoShrinkage {
+        /// The class id.
+        class: usize,
+    },
     /// Rows with noise, of sets or with categories, for a tensor.
     #[error(
         "only copies and rows between two rows are made on a device; apply the plan to an array"

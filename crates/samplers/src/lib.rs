@@ -22,8 +22,11 @@
 #[cfg(feature = "burn")]
 mod adapters;
 mod error;
+mod fidelity;
+mod folds;
 mod imbalance;
 mod index;
+mod mixed;
 mod neighbours;
 mod plan;
 mod resample;
@@ -33,6 +36,8 @@ mod table;
 #[cfg(feature = "burn")]
 pub use adapters::SampledDataset;
 pub use error::{Error, Result};
+pub use fidelity::{ClassFidelity, Fidelity};
+pub use folds::{Fold, Folds};
 pub use imbalance::Imbalance;
 pub use index::{
     ClassAware, EffectiveNumber, IndexSampler, Progressive, RepeatFactor, SamplerConfig,
@@ -40,9 +45,11 @@ pub use index::{
 };
 pub use plan::{Origin, Plan, PlannedRow};
 pub use resample::{
-    Adasyn, AllKnn, Bases, BorderlineKind, BorderlineSmote, Chain, CondensedNn, EditedNn, Keep,
-    NearMiss, NearMissVersion, NeighbourhoodCleaning, OneSidedSelection, RandomOver, RandomUnder,
-    RepeatedEditedNn, Resampler, Smote, SmoteEnn, SmoteTomek, TomekLinks,
+    Adasyn, AllKnn, Bases, BorderlineKind, BorderlineSmote, Chain, ClusterCentroids, CondensedNn,
+    EditedNn, GeometricSmote, InstanceHardness, KMeansSmote, Keep, Mwmote, NearMiss,
+    NearMissVersion, NeighbourhoodCleaning, OneSidedSelection, ProWSyn, RandomOver, RandomUnder,
+    RepeatedEditedNn, Resampler, SafeLevelSmote, Shrinkage, Smote, SmoteEnn, SmoteN, SmoteNc,
+    SmoteTomek, SupportVectors, Surface, SvmSmote, TomekLinks, Voting,
 };
-pub use strategy::Strategy;
+pub use strategy::{CountsFn, Strategy};
 pub use table::{Features, Real, Resampled, Table};

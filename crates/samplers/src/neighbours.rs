@@ -3,11 +3,14 @@
 //! Distances are screened in single precision, `|a|² + |b|² − 2 a·b`, with a bound on their
 //! error, and what the bound leaves is settled in double precision, so the result is exact.
 
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+
 use ndarray::{ArrayView2, Axis};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::table::{Features, Store};
+use crate::table::Features;
 
 /// A row and its squared distance from the query.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,7 +21,7 @@ pub(crate) struct Neighbour {
 
 impl Neighbour {
     /// By distance, of equals by row.
-    fn order(&self, other: &Self) -> std::cmp::Ordering {
+    fn order(&self, other: &Self) -> Ordering {
         self.squared.total_cmp(&other.squared).then(self.row.cmp(&other.row))
     }
 }
@@ -58,7 +61,7 @@ fn best(
     k: usize,
     end: End,
 ) -> Vec<Vec<Neighbour>> {
-    let empty = || queries.iter().map(|_| Best { k, end, found: Vec::new() }).collect();
+    let empty = || queries.iter().map(|_| Best::new(k, end)).collect();
     if k == 0 {
         return vec![Vec::new(); queries.len()];
     }
@@ -90,33 +93,48 @@ trait Visit: Send {
     fn visit(&mut self, found: Neighbour);
 }
 
-/// The k best so far.
+/// The k best so far, the worst of them on top.
 struct Best {
     k: usize,
     end: End,
-    /// Unordered below k, then a heap by hand: the worst is found by a pass over k entries.
-    found: Vec<Neighbour>,
+    found: BinaryHeap<Ranked>,
+}
+
+/// Ordered by the wanted end of the distances, then by row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Ranked {
+    key: f64,
+    neighbour: Neighbour,
+}
+
+impl Eq for Ranked {}
+
+impl PartialOrd for Ranked {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Ranked {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key.total_cmp(&other.key).then(self.neighbour.row.cmp(&other.neighbour.row))
+    }
 }
 
 impl Best {
-    fn order(&self, a: &Neighbour, b: &Neighbour) -> std::cmp::Ordering {
-        match self.end {
-            End::Near => a.order(b),
-            End::Far => b.squared.total_cmp(&a.squared).then(a.row.cmp(&b.row)),
-        }
+    fn new(k: usize, end: End) -> Self {
+        Self { k, end, found: BinaryHeap::new() }
     }
 
-    fn sorted(mut self) -> Vec<Neighbour> {
-        let mut found = std::mem::take(&mut self.found);
-        found.sort_unstable_by(|a, b| self.order(a, b));
-        found
+    fn sorted(self) -> Vec<Neighbour> {
+        self.found.into_sorted_vec().into_iter().map(|ranked| ranked.neighbour).collect()
     }
 }
 
 impl Visit for Best {
     fn limit(&self) -> f64 {
-        match self.found.last() {
-            Some(worst) if self.found.len() == self.k => worst.squared,
+        match self.found.peek() {
+            Some(worst) if self.found.len() == self.k => worst.neighbour.squared,
             _ if self.end == End::Near => f64::INFINITY,
             _ => f64::NEG_INFINITY,
         }
@@ -126,13 +144,15 @@ impl Visit for Best {
         false
     }
 
-    fn visit(&mut self, found: Neighbour) {
-        let at = self.found.partition_point(|old| self.order(old, &found).is_lt());
-        if at < self.k {
-            if self.found.len() == self.k {
-                self.found.pop();
-            }
-            self.found.insert(at, found);
+    fn visit(&mut self, neighbour: Neighbour) {
+        let key = if self.end == End::Near { neighbour.squared } else { -neighbour.squared };
+        let ranked = Ranked { key, neighbour };
+        if self.found.len() < self.k {
+            self.found.push(ranked);
+        } else if let Some(mut worst) = self.found.peek_mut()
+            && ranked < *worst
+        {
+            *worst = ranked;
         }
     }
 }
@@ -176,10 +196,8 @@ fn scan<V: Visit>(
     end: End,
     mut tasks: Vec<V>,
 ) -> Vec<V> {
-    let screen = match &x.0 {
-        Store::Dense(x) if queries.len() * pool.len() > SMALL => Screen::new(x.view(), pool, end),
-        _ => None,
-    };
+    let many = queries.len() * pool.len() > SMALL;
+    let screen = x.euclidean().filter(|_| many).and_then(|x| Screen::new(x, pool, end));
     match screen {
         Some(screen) => tasks
             .par_chunks_mut(QUERIES)
@@ -213,7 +231,7 @@ struct Screen<'a> {
     centre: Vec<f64>,
     end: End,
     /// `LANES` rows at a time, column by column.
-    panels: Vec<[f32; LANES]>,
+    panels: Vec<f32>,
     /// The rows' part of the bound.
     least: Vec<[f32; LANES]>,
     /// The error of a screened distance, relative to the sum of both squared norms.
@@ -233,23 +251,25 @@ impl<'a> Screen<'a> {
         // the last three operations; the factor 4 covers both norms and their root.
         let error = 4.0 * (columns as f32 + 8.0) * f32::EPSILON;
         let groups = pool.len().div_ceil(LANES);
-        let mut panels = vec![[0.0; LANES]; groups * columns];
+        let mut panels = vec![0.0; groups * columns * LANES];
         // Lanes without a row are never near.
         let mut least = vec![[f32::INFINITY; LANES]; groups];
-        panels.par_chunks_mut(columns.max(1)).zip(&mut least).zip(pool.par_chunks(LANES)).for_each(
-            |((panel, least), rows)| {
+        panels
+            .par_chunks_mut((columns * LANES).max(1))
+            .zip(&mut least)
+            .zip(pool.par_chunks(LANES))
+            .for_each(|((panel, least), rows)| {
                 for (lane, &row) in rows.iter().enumerate() {
                     let mut norm = 0.0;
                     let values = x.index_axis(Axis(0), row);
-                    for ((entry, v), c) in panel.iter_mut().zip(values).zip(&centre) {
+                    for ((entry, v), c) in panel.chunks_mut(LANES).zip(values).zip(&centre) {
                         let v = (v - c) as f32;
                         entry[lane] = v;
                         norm += v * v;
                     }
                     least[lane] = part(norm, error, end);
                 }
-            },
-        );
+            });
         let fits = least.iter().take(pool.len() / LANES).flatten().all(|n| n.abs() < 1e30);
         (fits && columns > 0 && error < 0.1).then_some(Self {
             x,
@@ -293,24 +313,22 @@ impl<'a> Screen<'a> {
                     limit[i] = self.limit(&tasks[query.at]);
                     lines.iter_mut().zip(&query.values).for_each(|(line, v)| line[i] = *v);
                 }
-                let hit =
-                    |panel: usize, scores: &[[f32; LANES]; GROUP], limit: &mut [f32; GROUP]| {
-                        for (i, query) in group.iter().enumerate() {
-                            let task = &mut tasks[query.at];
-                            for (lane, score) in scores[i].iter().enumerate() {
-                                if *score <= limit[i] && !task.done() {
-                                    let row = pool[(start + panel) * LANES + lane];
-                                    if row != queries[query.at] {
-                                        let squared = x.squared(queries[query.at], row);
-                                        task.visit(Neighbour { row, squared });
-                                        limit[i] = self.limit(task);
-                                    }
-                                }
+                let hit = |panel: usize, i: usize, scores: &[f32; LANES], limit: &mut f32| {
+                    let query = &group[i];
+                    let task = &mut tasks[query.at];
+                    for (lane, score) in scores.iter().enumerate() {
+                        if *score <= *limit && !task.done() {
+                            let row = pool[(start + panel) * LANES + lane];
+                            if row != queries[query.at] {
+                                let squared = x.squared(queries[query.at], row);
+                                task.visit(Neighbour { row, squared });
+                                *limit = self.limit(task);
                             }
                         }
-                    };
+                    }
+                };
                 Arch::new().dispatch(Step {
-                    panels: &self.panels[start * columns..end * columns],
+                    panels: &self.panels[start * columns * LANES..end * columns * LANES],
                     least: &self.least[start..end],
                     lines: &lines,
                     base,
@@ -358,9 +376,10 @@ impl Block {
     }
 }
 
-/// Bounds of a group of queries against panels; `hit` sees those within a limit.
+/// Bounds of a group of queries against panels; `hit` sees a panel's bounds for a query when one
+/// is within its limit.
 struct Step<'a, H> {
-    panels: &'a [[f32; LANES]],
+    panels: &'a [f32],
     least: &'a [[f32; LANES]],
     lines: &'a [[f32; GROUP]],
     base: [f32; GROUP],
@@ -371,7 +390,7 @@ struct Step<'a, H> {
 
 impl<H> WithSimd for Step<'_, H>
 where
-    H: FnMut(usize, &[[f32; LANES]; GROUP], &mut [f32; GROUP]),
+    H: FnMut(usize, usize, &[f32; LANES], &mut f32),
 {
     type Output = ();
 
@@ -389,7 +408,7 @@ where
 
 impl<H> Step<'_, H>
 where
-    H: FnMut(usize, &[[f32; LANES]; GROUP], &mut [f32; GROUP]),
+    H: FnMut(usize, usize, &[f32; LANES], &mut f32),
 {
     #[inline(always)]
     fn run<S: Simd, const N: usize>(mut self, simd: S) {
@@ -398,10 +417,11 @@ where
         }
         let columns = self.lines.len();
         let twice = simd.splat_f32s(self.twice);
-        for (at, (panel, least)) in self.panels.chunks_exact(columns).zip(self.least).enumerate() {
+        let panels = self.panels.chunks_exact(columns * LANES);
+        for (at, (panel, least)) in panels.zip(self.least).enumerate() {
             let mut sums = [[simd.splat_f32s(0.0); N]; GROUP];
+            let (panel, _) = S::as_simd_f32s(panel).0.as_chunks::<N>();
             for (column, line) in panel.iter().zip(self.lines) {
-                let (column, _) = S::as_simd_f32s(column);
                 for (sums, &v) in sums.iter_mut().zip(line) {
                     let v = simd.splat_f32s(v);
                     for (sum, &c) in sums.iter_mut().zip(column) {
@@ -409,22 +429,28 @@ where
                     }
                 }
             }
-            let (least, _) = S::as_simd_f32s(least);
+            let (least, _) = S::as_simd_f32s(least).0.as_chunks::<N>();
             let mut any = simd.less_than_f32s(simd.splat_f32s(1.0), simd.splat_f32s(0.0));
-            for (sums, (&base, &limit)) in sums.iter_mut().zip(self.base.iter().zip(&self.limit)) {
-                let (base, limit) = (simd.splat_f32s(base), simd.splat_f32s(limit));
-                for (sum, &least) in sums.iter_mut().zip(least) {
+            for (i, sums) in sums.iter_mut().enumerate() {
+                let base = simd.splat_f32s(self.base[i]);
+                let limit = simd.splat_f32s(self.limit[i]);
+                for (sum, &least) in sums.iter_mut().zip(&least[0]) {
                     *sum = simd.mul_add_e_f32s(twice, *sum, simd.add_f32s(base, least));
                     any = simd.or_m32s(any, simd.less_than_or_equal_f32s(*sum, limit));
                 }
             }
-            if simd.first_true_m32s(any) < S::F32_LANES {
-                let mut scores = [[0.0; LANES]; GROUP];
-                for (scores, sums) in scores.iter_mut().zip(&sums) {
-                    let (scores, _) = S::as_mut_simd_f32s(scores);
-                    scores.iter_mut().zip(sums).for_each(|(score, sum)| *score = *sum);
+            if simd.first_true_m32s(any) == S::F32_LANES {
+                continue;
+            }
+            for (i, sums) in sums.iter().enumerate() {
+                let limit = simd.splat_f32s(self.limit[i]);
+                let within = |sum| simd.first_true_m32s(simd.less_than_or_equal_f32s(sum, limit));
+                if sums.iter().any(|&sum| within(sum) < S::F32_LANES) {
+                    let mut scores = [0.0; LANES];
+                    let (out, _) = S::as_mut_simd_f32s(&mut scores);
+                    out.iter_mut().zip(sums).for_each(|(score, sum)| *score = *sum);
+                    (self.hit)(at, i, &scores, &mut self.limit[i]);
                 }
-                (self.hit)(at, &scores, &mut self.limit);
             }
         }
     }
@@ -461,7 +487,7 @@ mod tests {
             for k in [1, 4, 25] {
                 for end in [End::Near, End::Far] {
                     let slow = |&query: &usize| {
-                        let mut task = Best { k, end, found: Vec::new() };
+                        let mut task = Best::new(k, end);
                         plain(&x, query, &pool, &mut task);
                         task.sorted()
                     };

@@ -1,4 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
 
 use counterweight_core::ensure;
 use serde::{Deserialize, Serialize};
@@ -33,6 +35,29 @@ pub enum Strategy {
     Counts(BTreeMap<usize, usize>),
     /// How many rows each named class gains (over-sampling) or loses (under-sampling).
     Change(BTreeMap<usize, usize>),
+    /// The final counts as a function of the present ones; classes it leaves out stay. A method
+    /// that only names classes takes those it returns. Not serialisable.
+    #[serde(skip)]
+    Fn(CountsFn),
+}
+
+/// Final counts from present ones, both by class.
+#[derive(Clone)]
+pub struct CountsFn(Arc<Rule>);
+
+type Rule = dyn Fn(&Counts) -> Counts + Send + Sync;
+
+impl fmt::Debug for CountsFn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CountsFn")
+    }
+}
+
+/// The same function, not one that does the same.
+impl PartialEq for CountsFn {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 /// Direction of a resampler.
@@ -58,6 +83,27 @@ fn largest(counts: &Counts) -> Option<usize> {
 }
 
 impl Strategy {
+    /// A rule of your own.
+    ///
+    /// ```
+    /// use counterweight_samplers::{RandomOver, Resampler, Strategy};
+    ///
+    /// // Every class at least half as large as the largest.
+    /// let half = Strategy::from_fn(|counts| {
+    ///     let most = counts.values().copied().max().unwrap_or(0);
+    ///     counts.iter().map(|(&class, &n)| (class, n.max(most / 2))).collect()
+    /// });
+    /// let x = ndarray::Array2::<f64>::zeros((8, 1));
+    /// let plan = RandomOver::new().with_strategy(half).plan(&x, &[0, 0, 0, 0, 0, 0, 1, 2])?;
+    /// assert_eq!(plan.len(), 6 + 3 + 3);
+    /// # Ok::<(), counterweight_samplers::Error>(())
+    /// ```
+    pub fn from_fn(
+        rule: impl Fn(&BTreeMap<usize, usize>) -> BTreeMap<usize, usize> + Send + Sync + 'static,
+    ) -> Self {
+        Self::Fn(CountsFn(Arc::new(rule)))
+    }
+
     /// The final count of every class present.
     pub(crate) fn targets(
         &self,
@@ -83,6 +129,10 @@ impl Strategy {
                         *n = whole(least as f64 / ratio).min(*n);
                     }
                 }
+            }
+            Self::Fn(rule) => {
+                let wanted = Self::Counts(rule.0(counts));
+                return wanted.targets(counts, direction, method);
             }
             Self::Counts(wanted) => {
                 for (&class, &n) in wanted {
@@ -143,6 +193,7 @@ impl Strategy {
                     None => named.keys().copied().collect(),
                 }
             }
+            Self::Fn(rule) => Self::Counts(rule.0(counts)).classes(counts, method)?,
             Self::Ratio(_) => return Err(Error::NoRatio { method }),
         })
     }

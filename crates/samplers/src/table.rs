@@ -1,5 +1,6 @@
 use ndarray::{Array2, ArrayBase, ArrayView2, Axis, CowArray, Data, Ix2};
 
+use crate::mixed::Mixed;
 use crate::{Error, Plan, PlannedRow, Result};
 
 /// Features, one row per example: `ndarray` arrays of `f32` or `f64` and (feature `sparse`) CSR
@@ -34,6 +35,8 @@ pub struct Features<'a>(pub(crate) Store<'a>);
 #[derive(Debug, Clone)]
 pub(crate) enum Store<'a> {
     Dense(CowArray<'a, f64, Ix2>),
+    /// Rows with categories, inside SMOTE-NC and SMOTE-N.
+    Mixed(Box<Mixed>),
     #[cfg(feature = "sparse")]
     Sparse(sprs::CsMatView<'a, f64>),
 }
@@ -43,6 +46,7 @@ impl Features<'_> {
     pub fn rows(&self) -> usize {
         match &self.0 {
             Store::Dense(x) => x.nrows(),
+            Store::Mixed(x) => x.rows(),
             #[cfg(feature = "sparse")]
             Store::Sparse(x) => x.rows(),
         }
@@ -52,6 +56,7 @@ impl Features<'_> {
     pub fn columns(&self) -> usize {
         match &self.0 {
             Store::Dense(x) => x.ncols(),
+            Store::Mixed(x) => x.columns(),
             #[cfg(feature = "sparse")]
             Store::Sparse(x) => x.cols(),
         }
@@ -59,12 +64,21 @@ impl Features<'_> {
 
     /// The array, for methods whose result or arithmetic is dense.
     pub(crate) fn dense(&self, method: &'static str) -> Result<ArrayView2<'_, f64>> {
-        // Only the sparse kind needs the name.
-        let _ = method;
         match &self.0 {
             Store::Dense(x) => Ok(x.view()),
+            Store::Mixed(_) => Err(Error::Sparse { method }),
             #[cfg(feature = "sparse")]
             Store::Sparse(_) => Err(Error::Sparse { method }),
+        }
+    }
+
+    /// Dense rows with the same distances.
+    pub(crate) fn euclidean(&self) -> Option<ArrayView2<'_, f64>> {
+        match &self.0 {
+            Store::Dense(x) => Some(x.view()),
+            Store::Mixed(x) => x.embedded(),
+            #[cfg(feature = "sparse")]
+            Store::Sparse(_) => None,
         }
     }
 
@@ -74,6 +88,7 @@ impl Features<'_> {
             Store::Dense(x) => {
                 x.indexed_iter().find(|(_, v)| !v.is_finite()).map(|(at, v)| (at, *v))
             }
+            Store::Mixed(_) => None,
             #[cfg(feature = "sparse")]
             Store::Sparse(x) => x.iter().find(|(v, _)| !v.is_finite()).map(|(v, at)| (at, *v)),
         };
@@ -93,6 +108,7 @@ impl Features<'_> {
                 }
                 Some(squared)
             }
+            Store::Mixed(x) => Some(x.squared(a, b)).filter(|d| *d < limit),
             #[cfg(feature = "sparse")]
             Store::Sparse(x) => Some(sparse::squared(x, a, b)).filter(|d| *d < limit),
         }
@@ -105,6 +121,7 @@ impl Features<'_> {
                 let rows = x.index_axis(Axis(0), a).into_iter().zip(x.index_axis(Axis(0), b));
                 rows.map(|(a, b)| (a - b) * (a - b)).sum()
             }
+            Store::Mixed(x) => x.squared(a, b),
             #[cfg(feature = "sparse")]
             Store::Sparse(x) => sparse::squared(x, a, b),
         }

@@ -3,7 +3,7 @@ use std::fmt;
 use super::macros::resampler;
 use super::{EditedNn, Resampler, Smote, TomekLinks};
 use crate::table::{Features, Resampled, Store};
-use crate::{Plan, Result, Strategy, Table};
+use crate::{Error, Plan, Result, Strategy, Table};
 
 /// Resamplers one after another, each on what the one before made.
 ///
@@ -47,10 +47,12 @@ impl Resampler for Chain {
     }
 }
 
-fn then(x: &Features<'_>, plan: Plan, step: &dyn Resampler) -> Result<Plan> {
+/// A plan, and then what a resampler makes of its rows.
+pub(crate) fn then(x: &Features<'_>, plan: Plan, step: &dyn Resampler) -> Result<Plan> {
     let labels = plan.labels();
     let next = match &x.0 {
         Store::Dense(x) => step.plan(&x.resampled(&plan, plan.rows())?, &labels)?,
+        Store::Mixed(_) => return Err(Error::Sparse { method: "a chain" }),
         #[cfg(feature = "sparse")]
         Store::Sparse(x) => step.plan(&x.resampled(&plan, plan.rows())?, &labels)?,
     };

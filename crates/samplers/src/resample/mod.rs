@@ -2,15 +2,27 @@
 
 mod adasyn;
 mod borderline;
+mod cluster_centroids;
 mod combine;
 mod condensed;
 mod edited;
+mod geometric;
+mod instance_hardness;
+mod kmeans;
+mod kmeans_smote;
 mod macros;
+mod mwmote;
 mod near_miss;
 mod neighbourhood;
 mod one_sided;
+mod prowsyn;
 mod random;
+mod safe_level;
 mod smote;
+mod smote_n;
+mod smote_nc;
+mod svm;
+mod svm_smote;
 mod tomek;
 
 use std::collections::BTreeMap;
@@ -20,14 +32,25 @@ use rand::RngExt;
 
 pub use adasyn::Adasyn;
 pub use borderline::{BorderlineKind, BorderlineSmote};
+pub use cluster_centroids::{ClusterCentroids, Voting};
+pub(crate) use combine::then;
 pub use combine::{Chain, SmoteEnn, SmoteTomek};
 pub use condensed::CondensedNn;
 pub use edited::{AllKnn, EditedNn, Keep, RepeatedEditedNn};
+pub use geometric::{GeometricSmote, Surface};
+pub use instance_hardness::InstanceHardness;
+pub use kmeans_smote::KMeansSmote;
+pub use mwmote::Mwmote;
 pub use near_miss::{NearMiss, NearMissVersion};
 pub use neighbourhood::NeighbourhoodCleaning;
 pub use one_sided::OneSidedSelection;
-pub use random::{Bases, RandomOver, RandomUnder};
+pub use prowsyn::ProWSyn;
+pub use random::{Bases, RandomOver, RandomUnder, Shrinkage};
+pub use safe_level::SafeLevelSmote;
 pub use smote::Smote;
+pub use smote_n::SmoteN;
+pub use smote_nc::SmoteNc;
+pub use svm_smote::{SupportVectors, SvmSmote};
 pub use tomek::TomekLinks;
 
 use crate::neighbours::Neighbour;
@@ -114,7 +137,7 @@ fn growths<'a>(
 }
 
 /// The plan that keeps the rows for which `keep` holds, in their old order.
-fn kept(y: &[usize], keep: impl Fn(usize) -> bool) -> Plan {
+pub(crate) fn kept(y: &[usize], keep: impl Fn(usize) -> bool) -> Plan {
     let rows = (0..y.len()).filter(|&row| keep(row));
     Plan::new(rows.map(|row| PlannedRow { origin: Origin::Kept(row), class: y[row] }).collect())
 }
