@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use counterweight::prelude::*;
 use counterweight::samplers::{
-    AllKnn, CondensedNn, NearMissVersion, NeighbourhoodCleaning, OneSidedSelection,
-    RepeatedEditedNn,
+    AllKnn, CondensedNn, GeometricSmote, KMeansSmote, Mwmote, NearMissVersion,
+    NeighbourhoodCleaning, OneSidedSelection, ProWSyn, RepeatedEditedNn, SafeLevelSmote, Shrinkage,
+    SmoteN, SmoteNc,
 };
 use criterion::{Criterion, criterion_group, criterion_main};
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 const ROWS: usize = 100_000;
 const COLUMNS: usize = 32;
+const CATEGORICAL: usize = 8;
 
 /// Nearly normal columns; the rare class is moved in ten of them.
 fn data() -> (Array2<f64>, Vec<usize>) {
@@ -36,10 +38,16 @@ fn samplers(c: &mut Criterion) {
         .measurement_time(Duration::from_millis(1));
     let methods: Vec<(&str, Box<dyn Resampler>)> = vec![
         ("random over", Box::new(RandomOver::new())),
+        ("smoothed bootstrap", Box::new(RandomOver::new().with_shrinkage(Shrinkage::All(1.0)))),
         ("random under", Box::new(RandomUnder::new())),
         ("SMOTE", Box::new(Smote::new())),
         ("Borderline-SMOTE", Box::new(BorderlineSmote::new())),
         ("ADASYN", Box::new(Adasyn::new())),
+        ("KMeans-SMOTE", Box::new(KMeansSmote::new().with_threshold(Some(0.01)))),
+        ("Safe-Level-SMOTE", Box::new(SafeLevelSmote::new())),
+        ("Geometric SMOTE", Box::new(GeometricSmote::new())),
+        ("ProWSyn", Box::new(ProWSyn::new())),
+        ("MWMOTE", Box::new(Mwmote::new())),
         ("NearMiss 1", Box::new(NearMiss::new())),
         ("NearMiss 2", Box::new(NearMiss::new().with_version(NearMissVersion::Two))),
         ("NearMiss 3", Box::new(NearMiss::new().with_version(NearMissVersion::Three))),
@@ -54,7 +62,28 @@ fn samplers(c: &mut Criterion) {
     for (name, method) in methods {
         group.bench_function(name, |b| b.iter(|| black_box(method.fit_resample(&x, &y).unwrap())));
     }
+    let mixed = with_categories(&x);
+    let nc = SmoteNc::new().with_categorical((0..CATEGORICAL).collect());
+    group.bench_function("SMOTE-NC", |b| {
+        b.iter(|| black_box(nc.fit_resample(&mixed, &y).unwrap()));
+    });
+    let codes = mixed.slice_axis(Axis(1), (0..CATEGORICAL).into()).to_owned();
+    group.bench_function("SMOTE-N", |b| {
+        b.iter(|| black_box(SmoteN::new().fit_resample(&codes, &y).unwrap()));
+    });
     group.finish();
+}
+
+/// The first columns as six categories of the same size.
+fn with_categories(x: &Array2<f64>) -> Array2<f64> {
+    let mut mixed = x.clone();
+    for mut column in mixed.columns_mut().into_iter().take(CATEGORICAL) {
+        let mut sorted = column.to_vec();
+        sorted.sort_unstable_by(f64::total_cmp);
+        let cuts: Vec<f64> = (1..6).map(|cut| sorted[cut * ROWS / 6]).collect();
+        column.mapv_inplace(|v| cuts.iter().filter(|cut| **cut < v).count() as f64);
+    }
+    mixed
 }
 
 criterion_group!(benches, samplers);

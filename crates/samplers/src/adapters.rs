@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use burn::data::dataset::{Dataset, DatasetError};
 use burn::tensor::{Int, Tensor, TensorData};
+use ndarray::Array2;
 
 use crate::{Error, IndexSampler, Plan, Result};
 
@@ -50,6 +51,71 @@ where
 
     fn len(&self) -> usize {
         self.rows.len()
+    }
+}
+
+/// The rows of a plan as a burn `Dataset`, each made when it is asked for.
+///
+/// With a [`SampledDataset`] around it, batches are balanced over real and synthetic rows alike:
+///
+/// ```
+/// use std::sync::Arc;
+/// use burn::data::dataset::Dataset;
+/// use counterweight_samplers::{ClassAware, PlannedDataset, PlannedItem, Resampler, SampledDataset, Smote};
+/// use ndarray::Array2;
+///
+/// let x = Array2::from_shape_fn((40, 2), |(r, c)| ((r * 7 + c * 3) % 11) as f32);
+/// let y: Vec<usize> = (0..40).map(|r| usize::from(r % 4 == 0)).collect();
+/// let plan = Smote::new().with_k(3).plan(&x, &y)?;
+/// let sampler = ClassAware::new(&plan.labels(), 7)?;
+/// let rows = PlannedDataset::new(x, plan)?;
+/// // A new one each epoch, for burn's `DataLoaderBuilder`.
+/// let epoch = SampledDataset::<_, PlannedItem>::new(Arc::new(rows), &sampler, 0);
+/// assert_eq!(epoch.len(), 60);
+/// assert_eq!(epoch.get(0).unwrap().features.len(), 2);
+/// # Ok::<(), counterweight_samplers::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct PlannedDataset {
+    x: Array2<f32>,
+    plan: Plan,
+}
+
+/// A row of a [`PlannedDataset`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlannedItem {
+    /// Its features.
+    pub features: Vec<f32>,
+    /// Its class id.
+    pub class: usize,
+}
+
+impl PlannedDataset {
+    /// A plan with the features it was made from.
+    ///
+    /// # Errors
+    /// [`Error::PlanRow`] when they have fewer rows than the plan refers to.
+    pub fn new(x: Array2<f32>, plan: Plan) -> Result<Self> {
+        plan.ensure_all_rows(x.nrows())?;
+        Ok(Self { x, plan })
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+}
+
+impl Dataset<PlannedItem> for PlannedDataset {
+    fn get(&self, index: usize) -> Result<PlannedItem, DatasetError> {
+        let planned = self.plan.rows()[index];
+        let mut features = vec![0.0; self.x.ncols()];
+        self.plan.write(self.x.view(), planned.origin, &mut features);
+        Ok(PlannedItem { features, class: planned.class })
+    }
+
+    fn len(&self) -> usize {
+        self.plan.len()
     }
 }
 

@@ -166,6 +166,26 @@ pub enum Error {
         /// The class id.
         class: usize,
     },
+    /// Control points of a relevance function that do not increase.
+    #[error("a relevance function needs at least two finite control points with increasing values")]
+    ControlPoints,
+    /// A target without values beyond the whiskers of its box plot.
+    #[error("no target value lies beyond the whiskers; give control points of your own")]
+    NoExtremes,
+    /// Targets that are all rare or all normal.
+    #[error("every target value is {}; choose another threshold or relevance", if *rare { "rare" } else { "normal" })]
+    OneRange {
+        /// Whether they are rare.
+        rare: bool,
+    },
+    /// A target that is NaN or infinite.
+    #[error("the target of row {row} is {value}; targets must be finite")]
+    TargetNotFinite {
+        /// The row.
+        row: usize,
+        /// The value.
+        value: f64,
+    },
     /// Rows with noise, of sets or with categories, for a tensor.
     #[error(
         "only copies and rows between two rows are made on a device; apply the plan to an array"

@@ -23,20 +23,27 @@
 mod adapters;
 mod error;
 mod fidelity;
+#[cfg(any(feature = "csv", feature = "parquet"))]
+mod files;
 mod folds;
 mod imbalance;
 mod index;
 mod mixed;
 mod neighbours;
 mod plan;
+mod quota;
+mod relevance;
 mod resample;
+mod reservoir;
 mod strategy;
 mod table;
 
 #[cfg(feature = "burn")]
-pub use adapters::SampledDataset;
+pub use adapters::{PlannedDataset, PlannedItem, SampledDataset};
 pub use error::{Error, Result};
 pub use fidelity::{ClassFidelity, Fidelity};
+#[cfg(any(feature = "csv", feature = "parquet"))]
+pub use files::{FileError, FileResampler, FileSummary};
 pub use folds::{Fold, Folds};
 pub use imbalance::Imbalance;
 pub use index::{
@@ -44,12 +51,16 @@ pub use index::{
     SquareRoot, Uniform, Weighted,
 };
 pub use plan::{Origin, Plan, PlannedRow};
+pub use quota::Quota;
+pub use relevance::{Extremes, Relevance};
 pub use resample::{
     Adasyn, AllKnn, Bases, BorderlineKind, BorderlineSmote, Chain, ClusterCentroids, CondensedNn,
-    EditedNn, GeometricSmote, InstanceHardness, KMeansSmote, Keep, Mwmote, NearMiss,
-    NearMissVersion, NeighbourhoodCleaning, OneSidedSelection, ProWSyn, RandomOver, RandomUnder,
-    RepeatedEditedNn, Resampler, SafeLevelSmote, Shrinkage, Smote, SmoteEnn, SmoteN, SmoteNc,
-    SmoteTomek, SupportVectors, Surface, SvmSmote, TomekLinks, Voting,
+    EditedNn, Evening, GeometricSmote, InstanceHardness, KMeansSmote, Keep, LabelImbalance,
+    LabelRule, MlRos, MlSmote, MultiLabelPlan, Mwmote, NearMiss, NearMissVersion,
+    NeighbourhoodCleaning, OneSidedSelection, ProWSyn, RandomOver, RandomUnder, RegressionPlan,
+    RepeatedEditedNn, Resampler, SafeLevelSmote, Shrinkage, Smogn, Smote, SmoteEnn, SmoteN,
+    SmoteNc, SmoteTomek, Smoter, SupportVectors, Surface, SvmSmote, TomekLinks, Voting,
 };
+pub use reservoir::Reservoir;
 pub use strategy::{CountsFn, Strategy};
 pub use table::{Features, Real, Resampled, Table};

@@ -354,9 +354,7 @@ impl Plan {
         x: ArrayView2<'_, F>,
         rows: &[PlannedRow],
     ) -> Result<Array2<F>> {
-        for planned in rows {
-            self.ensure_rows(planned.origin, x.nrows())?;
-        }
+        rows.iter().try_for_each(|planned| self.ensure_rows(planned.origin, x.nrows()))?;
         let mut out = Array2::from_elem((rows.len(), x.ncols()), F::from_double(0.0));
         let writer = Writer { x, plan: self };
         out.axis_iter_mut(Axis(0)).into_par_iter().with_min_len(256).zip(rows).for_each(
@@ -367,6 +365,18 @@ impl Plan {
             },
         );
         Ok(out)
+    }
+
+    /// Checks that data of this many rows has all that the plan refers to.
+    #[cfg(feature = "burn")]
+    pub(crate) fn ensure_all_rows(&self, rows: usize) -> Result<()> {
+        self.rows.iter().try_for_each(|planned| self.ensure_rows(planned.origin, rows))
+    }
+
+    /// Writes one row, whose parents the data have.
+    #[cfg(feature = "burn")]
+    pub(crate) fn write<F: Number>(&self, x: ArrayView2<'_, F>, origin: Origin, out: &mut [F]) {
+        Writer { x, plan: self }.write(origin, out);
     }
 
     fn ensure_rows(&self, origin: Origin, rows: usize) -> Result<()> {

@@ -118,14 +118,31 @@ impl Features<'_> {
     pub(crate) fn squared(&self, a: usize, b: usize) -> f64 {
         match &self.0 {
             Store::Dense(x) => {
-                let rows = x.index_axis(Axis(0), a).into_iter().zip(x.index_axis(Axis(0), b));
-                rows.map(|(a, b)| (a - b) * (a - b)).sum()
+                let (a, b) = (x.index_axis(Axis(0), a), x.index_axis(Axis(0), b));
+                match (a.to_slice(), b.to_slice()) {
+                    (Some(a), Some(b)) => squared(a, b),
+                    _ => squared(&a.to_vec(), &b.to_vec()),
+                }
             }
             Store::Mixed(x) => x.squared(a, b),
             #[cfg(feature = "sparse")]
             Store::Sparse(x) => sparse::squared(x, a, b),
         }
     }
+}
+
+/// The squared distance of two points, in four sums so that they need not wait for each other.
+fn squared(a: &[f64], b: &[f64]) -> f64 {
+    let (a, rest_a) = a.as_chunks::<4>();
+    let (b, rest_b) = b.as_chunks::<4>();
+    let mut sums = [0.0; 4];
+    for (a, b) in a.iter().zip(b) {
+        for i in 0..4 {
+            sums[i] += (a[i] - b[i]) * (a[i] - b[i]);
+        }
+    }
+    let rest: f64 = rest_a.iter().zip(rest_b).map(|(a, b)| (a - b) * (a - b)).sum();
+    (sums[0] + sums[1]) + (sums[2] + sums[3]) + rest
 }
 
 /// A number that a table may hold.

@@ -2,7 +2,7 @@ use counterweight_core::ensure;
 
 use super::macros::resampler;
 use super::{
-    Growth, Resampler, between, ensure_members, ensure_neighbours, growths, rows_by_class,
+    Growth, Resampler, begun, between, ensure_members, ensure_neighbours, growths, rows_by_class,
 };
 use crate::neighbours::nearest;
 use crate::{Error, Plan, Result, Strategy, Table};
@@ -31,8 +31,9 @@ impl Resampler for Adasyn {
         let rows = rows_by_class(x, y)?;
         ensure_neighbours("k", self.k, y.len(), METHOD)?;
         let all: Vec<usize> = (0..y.len()).collect();
-        let mut planned = Plan::identity(y).into_rows();
-        for growth in growths(&rows, &self.strategy, self.seed, METHOD)? {
+        let growing = growths(&rows, &self.strategy, self.seed, METHOD)?;
+        let mut planned = begun(y, &growing);
+        for growth in growing {
             let Growth { class, members, wanted, mut rng } = growth;
             ensure_members(class, members.len(), self.k, METHOD)?;
             let strangers: Vec<f64> = nearest(x, members, &all, self.k)

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::macros::resampler;
 use super::{
-    Growth, Resampler, between, ensure_members, ensure_neighbours, growths, rows_by_class,
+    Growth, Resampler, begun, between, ensure_members, ensure_neighbours, growths, rows_by_class,
 };
 use crate::neighbours::{Neighbour, nearest};
 use crate::table::Features;
@@ -90,9 +90,10 @@ impl Resampler for BorderlineSmote {
         let rows = rows_by_class(x, y)?;
         ensure_neighbours("m", self.m, y.len(), METHOD)?;
         let all: Vec<usize> = (0..y.len()).collect();
-        let mut planned = Plan::identity(y).into_rows();
+        let growing = growths(&rows, &self.strategy, self.seed, METHOD)?;
+        let mut planned = begun(y, &growing);
         let mut unchanged = Vec::new();
-        for growth in growths(&rows, &self.strategy, self.seed, METHOD)? {
+        for growth in growing {
             let Growth { class, members, wanted, mut rng } = growth;
             let pool = match self.kind {
                 BorderlineKind::One => {

@@ -3,7 +3,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use super::macros::resampler;
-use super::{Growth, Resampler, ensure_members, growths, rows_by_class};
+use super::{Growth, Resampler, begun, ensure_members, growths, rows_by_class};
 use crate::neighbours::nearest;
 use crate::plan::Details;
 use crate::{Error, Origin, Plan, PlannedRow, Result, Strategy, Table};
@@ -56,8 +56,9 @@ impl Resampler for GeometricSmote {
         ensure("deformation", squeeze, (0.0..=1.0).contains(&squeeze), "[0, 1]")?;
         let rows = rows_by_class(x, y)?;
         x.dense(METHOD)?;
-        let mut planned = Plan::identity(y).into_rows();
-        for growth in growths(&rows, &self.strategy, self.seed, METHOD)? {
+        let growing = growths(&rows, &self.strategy, self.seed, METHOD)?;
+        let mut planned = begun(y, &growing);
+        for growth in growing {
             let Growth { class, members, wanted, mut rng } = growth;
             let own = match self.surface {
                 Surface::Majority => Vec::new(),

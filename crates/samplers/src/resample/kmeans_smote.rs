@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::adasyn::allot;
 use super::kmeans::mini_batch;
 use super::macros::resampler;
-use super::{Growth, Resampler, between, growths, rows_by_class};
+use super::{Growth, Resampler, begun, between, growths, rows_by_class};
 use crate::neighbours::nearest;
 use crate::table::Features;
 use crate::{Error, Plan, Result, Strategy, Table};
@@ -148,7 +148,7 @@ impl Resampler for KMeansSmote {
         self.check(y)?;
         let growing = growths(&rows, &self.strategy, self.seed, METHOD)?;
         let total: usize = growing.iter().map(|g| g.wanted).sum();
-        let mut planned = Plan::identity(y).into_rows();
+        let mut planned = begun(y, &growing);
         if total == 0 {
             return Ok(Plan::new(planned));
         }

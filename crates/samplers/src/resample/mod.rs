@@ -11,12 +11,14 @@ mod instance_hardness;
 mod kmeans;
 mod kmeans_smote;
 mod macros;
+mod multilabel;
 mod mwmote;
 mod near_miss;
 mod neighbourhood;
 mod one_sided;
 mod prowsyn;
 mod random;
+mod regression;
 mod safe_level;
 mod smote;
 mod smote_n;
@@ -40,12 +42,14 @@ pub use edited::{AllKnn, EditedNn, Keep, RepeatedEditedNn};
 pub use geometric::{GeometricSmote, Surface};
 pub use instance_hardness::InstanceHardness;
 pub use kmeans_smote::KMeansSmote;
+pub use multilabel::{LabelImbalance, LabelRule, MlRos, MlSmote, MultiLabelPlan};
 pub use mwmote::Mwmote;
 pub use near_miss::{NearMiss, NearMissVersion};
 pub use neighbourhood::NeighbourhoodCleaning;
 pub use one_sided::OneSidedSelection;
 pub use prowsyn::ProWSyn;
 pub use random::{Bases, RandomOver, RandomUnder, Shrinkage};
+pub use regression::{Evening, RegressionPlan, Smogn, Smoter};
 pub use safe_level::SafeLevelSmote;
 pub use smote::Smote;
 pub use smote_n::SmoteN;
@@ -134,6 +138,14 @@ fn growths<'a>(
         })
     };
     Ok(rows.iter().filter_map(growth).collect())
+}
+
+/// Every row kept, with room for those that are to come.
+fn begun(y: &[usize], growing: &[Growth<'_>]) -> Vec<PlannedRow> {
+    let new: usize = growing.iter().map(|growth| growth.wanted).sum();
+    let mut planned = Vec::with_capacity(y.len() + new);
+    planned.extend(Plan::identity(y).into_rows());
+    planned
 }
 
 /// The plan that keeps the rows for which `keep` holds, in their old order.

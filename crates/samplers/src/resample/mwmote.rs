@@ -7,7 +7,7 @@ use rand::distr::Distribution;
 use rand::distr::weighted::WeightedIndex;
 
 use super::macros::resampler;
-use super::{Growth, Resampler, ensure_neighbours, growths, rows_by_class};
+use super::{Growth, Resampler, begun, ensure_neighbours, growths, rows_by_class};
 use crate::neighbours::{Neighbour, nearest};
 use crate::table::Features;
 use crate::{Error, Origin, Plan, PlannedRow, Result, Strategy, Table};
@@ -54,8 +54,9 @@ impl Resampler for Mwmote {
         let rows = rows_by_class(x, y)?;
         ensure_neighbours("noise_k", self.noise_k, y.len(), METHOD)?;
         let all: Vec<usize> = (0..y.len()).collect();
-        let mut planned = Plan::identity(y).into_rows();
-        for growth in growths(&rows, &self.strategy, self.seed, METHOD)? {
+        let growing = growths(&rows, &self.strategy, self.seed, METHOD)?;
+        let mut planned = begun(y, &growing);
+        for growth in growing {
             let Growth { class, members, wanted, mut rng } = growth;
             let strangers: Vec<usize> = (0..y.len()).filter(|&row| y[row] != class).collect();
             if strangers.is_empty() {

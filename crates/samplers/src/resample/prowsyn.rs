@@ -3,7 +3,7 @@ use rand::RngExt;
 
 use super::adasyn::allot;
 use super::macros::resampler;
-use super::{Growth, Resampler, growths, rows_by_class};
+use super::{Growth, Resampler, begun, growths, rows_by_class};
 use crate::neighbours::nearest;
 use crate::{Error, Origin, Plan, PlannedRow, Result, Strategy, Table};
 
@@ -39,8 +39,9 @@ impl Resampler for ProWSyn {
         let ok = self.theta >= 0.0 && self.theta.is_finite();
         ensure("theta", self.theta, ok, "[0, inf)")?;
         let rows = rows_by_class(x, y)?;
-        let mut planned = Plan::identity(y).into_rows();
-        for growth in growths(&rows, &self.strategy, self.seed, METHOD)? {
+        let growing = growths(&rows, &self.strategy, self.seed, METHOD)?;
+        let mut planned = begun(y, &growing);
+        for growth in growing {
             let Growth { class, members, wanted, mut rng } = growth;
             let strangers: Vec<usize> = (0..y.len()).filter(|&row| y[row] != class).collect();
             if strangers.is_empty() {

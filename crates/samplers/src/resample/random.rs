@@ -7,7 +7,7 @@ use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
 use super::macros::resampler;
-use super::{Growth, Resampler, counts, grouped, growths, kept, rows_by_class};
+use super::{Growth, Resampler, begun, counts, grouped, growths, kept, rows_by_class};
 use crate::plan::Details;
 use crate::strategy::Direction;
 use crate::{Error, Origin, Plan, PlannedRow, Result, Strategy, Table};
@@ -96,9 +96,7 @@ impl Resampler for RandomOver {
         let smooth = self.shrinkage != Shrinkage::None;
         let rows = if smooth { rows_by_class(x, y)? } else { grouped(x, y)? };
         let growing = growths(&rows, &self.strategy, self.seed, METHOD)?;
-        let new: usize = growing.iter().map(|growth| growth.wanted).sum();
-        let mut planned = Vec::with_capacity(y.len() + new);
-        planned.extend(Plan::identity(y).into_rows());
+        let mut planned = begun(y, &growing);
         let mut scales = Vec::new();
         for growth in growing {
             let Growth { class, members, wanted, mut rng } = growth;

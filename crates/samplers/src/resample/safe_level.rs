@@ -2,7 +2,7 @@ use counterweight_core::ensure;
 use rand::RngExt;
 
 use super::macros::resampler;
-use super::{Growth, Resampler, ensure_members, ensure_neighbours, growths, rows_by_class};
+use super::{Growth, Resampler, begun, ensure_members, ensure_neighbours, growths, rows_by_class};
 use crate::neighbours::nearest;
 use crate::{Origin, Plan, PlannedRow, Result, Strategy, Table};
 
@@ -36,10 +36,11 @@ impl Resampler for SafeLevelSmote {
         let rows = rows_by_class(x, y)?;
         ensure_neighbours("k", self.k, y.len(), METHOD)?;
         let all: Vec<usize> = (0..y.len()).collect();
-        let mut planned = Plan::identity(y).into_rows();
+        let growing = growths(&rows, &self.strategy, self.seed, METHOD)?;
+        let mut planned = begun(y, &growing);
         let mut unchanged = Vec::new();
         let mut level = vec![0; y.len()];
-        for growth in growths(&rows, &self.strategy, self.seed, METHOD)? {
+        for growth in growing {
             let Growth { class, members, wanted, mut rng } = growth;
             ensure_members(class, members.len(), self.k, METHOD)?;
             for (&row, near) in members.iter().zip(nearest(x, members, &all, self.k)) {

@@ -2,7 +2,7 @@ use counterweight_core::ensure;
 
 use super::macros::resampler;
 use super::random::Bases;
-use super::{Growth, Resampler, between, ensure_members, growths, rows_by_class};
+use super::{Growth, Resampler, begun, between, ensure_members, growths, rows_by_class};
 use crate::neighbours::nearest;
 use crate::{Plan, Result, Strategy, Table};
 
@@ -34,8 +34,9 @@ impl Resampler for Smote {
         let x = &x.features();
         ensure("k", self.k as f64, self.k >= 1, "[1, inf)")?;
         let rows = rows_by_class(x, y)?;
-        let mut planned = Plan::identity(y).into_rows();
-        for growth in growths(&rows, &self.strategy, self.seed, "SMOTE")? {
+        let growing = growths(&rows, &self.strategy, self.seed, "SMOTE")?;
+        let mut planned = begun(y, &growing);
+        for growth in growing {
             let Growth { class, members, wanted, mut rng } = growth;
             let k = if self.clamp { self.k.min(members.len() - 1).max(1) } else { self.k };
             ensure_members(class, members.len(), k, "SMOTE")?;

@@ -3,7 +3,7 @@ use ndarray::{Array2, ArrayView2, Axis};
 
 use super::macros::resampler;
 use super::smote_nc::vote;
-use super::{Resampler, ensure_members, growths, rows_by_class};
+use super::{Resampler, begun, ensure_members, growths, rows_by_class};
 use crate::mixed::{Mixed, coded};
 use crate::plan::Details;
 use crate::{Plan, Result, Strategy, Table};
@@ -101,7 +101,7 @@ impl Resampler for SmoteN {
         let rows = rows_by_class(x, y)?;
         let classes: Vec<usize> = rows.keys().copied().collect();
         let growing = growths(&rows, &self.strategy, self.seed, METHOD)?;
-        let mut planned = Plan::identity(y).into_rows();
+        let mut planned = begun(y, &growing);
         let mut sets = Vec::new();
         let metric = Metric::new(x.dense(METHOD)?, y, &classes);
         for growth in growing {

@@ -3,7 +3,7 @@ use ndarray::{ArrayView2, Axis};
 use rand::RngExt;
 
 use super::macros::resampler;
-use super::{Growth, Resampler, ensure_members, growths, rows_by_class};
+use super::{Growth, Resampler, begun, ensure_members, growths, rows_by_class};
 use crate::mixed::{Mixed, coded};
 use crate::neighbours::{Neighbour, nearest};
 use crate::plan::Details;
@@ -114,9 +114,10 @@ impl Resampler for SmoteNc {
         let rows = rows_by_class(x, y)?;
         let dense = x.dense(METHOD)?;
         let continuous = self.continuous(x.columns());
-        let mut planned = Plan::identity(y).into_rows();
+        let growing = growths(&rows, &self.strategy, self.seed, METHOD)?;
+        let mut planned = begun(y, &growing);
         let mut sets = Vec::new();
-        for growth in growths(&rows, &self.strategy, self.seed, METHOD)? {
+        for growth in growing {
             let members = growth.members;
             ensure_members(growth.class, members.len(), self.k, METHOD)?;
             let spread = median_spread(dense, members, &continuous);

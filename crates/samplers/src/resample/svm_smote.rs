@@ -5,7 +5,7 @@ use rand_distr::{Beta, Distribution};
 use super::macros::resampler;
 use super::svm::support;
 use super::{
-    Growth, Resampler, between, ensure_members, ensure_neighbours, growths, rows_by_class,
+    Growth, Resampler, begun, between, ensure_members, ensure_neighbours, growths, rows_by_class,
 };
 use crate::neighbours::nearest;
 use crate::table::Features;
@@ -112,8 +112,9 @@ impl Resampler for SvmSmote {
         let x = &x.features();
         let rows = rows_by_class(x, y)?;
         self.check(y)?;
-        let mut planned = Plan::identity(y).into_rows();
-        for growth in growths(&rows, &self.strategy, self.seed, METHOD)? {
+        let growing = growths(&rows, &self.strategy, self.seed, METHOD)?;
+        let mut planned = begun(y, &growing);
+        for growth in growing {
             let Growth { class, members, wanted, mut rng } = growth;
             ensure_members(class, members.len(), self.k, METHOD)?;
             let SupportVectors { danger, safe, .. } = self.support_of(x, y, class)?;
