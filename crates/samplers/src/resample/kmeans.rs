@@ -30,28 +30,45 @@ fn assign(x: ArrayView2<'_, f64>, rows: &[usize], centres: &Array2<f64>) -> Vec<
     rows.par_chunks(CHUNK).map(chunk).collect::<Vec<_>>().concat()
 }
 
-/// k-means++ (Arthur and Vassilvitskii 2007): rows far from the centres so far are likely.
+/// Greedy k-means++ (Arthur and Vassilvitskii 2007): rows far from the centres so far are likely,
+/// and of 2 + ln k drawn the one that leaves the least is taken.
 fn seeded(x: ArrayView2<'_, f64>, rows: &[usize], k: usize, rng: &mut Rng) -> Array2<f64> {
     let mut chosen = vec![rows[rng.random_range(0..rows.len())]];
     let mut squared = vec![f64::INFINITY; rows.len()];
+    let near = |squared: &[f64], centre: usize| -> Vec<f64> {
+        let place = |(least, &row): (&f64, &usize)| least.min(apart(x, row, centre));
+        squared.par_iter().zip(rows).with_min_len(1024).map(place).collect()
+    };
+    squared = near(&squared, chosen[0]);
+    let trials = 2 + (k as f64).ln() as usize;
     while chosen.len() < k {
-        let to = x.index_axis(Axis(0), chosen[chosen.len() - 1]);
-        squared.par_iter_mut().zip(rows).with_min_len(1024).for_each(|(least, &row)| {
-            let from = x.index_axis(Axis(0), row);
-            let d = from.iter().zip(to).map(|(a, b)| (a - b) * (a - b)).sum::<f64>();
-            *least = least.min(d);
-        });
         let total: f64 = squared.iter().sum();
-        let mut mark = rng.random::<f64>() * total;
-        // Rows on centres only: any will do.
-        let any = rng.random_range(0..rows.len());
-        let at = squared.iter().position(|d| {
-            mark -= d;
-            mark < 0.0
-        });
-        chosen.push(rows[at.unwrap_or(any)]);
+        let mut best: Option<(f64, usize, Vec<f64>)> = None;
+        for _ in 0..trials {
+            let mut mark = rng.random::<f64>() * total;
+            // Rows on centres only: any will do.
+            let any = rng.random_range(0..rows.len());
+            let at = squared.iter().position(|d| {
+                mark -= d;
+                mark < 0.0
+            });
+            let row = rows[at.unwrap_or(any)];
+            let after = near(&squared, row);
+            let left: f64 = after.iter().sum();
+            if best.as_ref().is_none_or(|best| left < best.0) {
+                best = Some((left, row, after));
+            }
+        }
+        let Some((_, row, after)) = best else { break };
+        chosen.push(row);
+        squared = after;
     }
     x.select(Axis(0), &chosen)
+}
+
+fn apart(x: ArrayView2<'_, f64>, a: usize, b: usize) -> f64 {
+    let (a, b) = (x.index_axis(Axis(0), a), x.index_axis(Axis(0), b));
+    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
 }
 
 /// Lloyd's algorithm: the cluster of each row, by place. Ends when no row moves, or after

@@ -152,12 +152,12 @@ resampler! {
     /// which is the mean of both targets weighted by inverse distance.
     ///
     /// ```
-    /// use counterweight_samplers::{Extremes, Relevance, Smoter};
+    /// use counterweight_samplers::{Relevance, Smoter};
     /// use ndarray::Array2;
     ///
     /// let x = Array2::from_shape_fn((100, 2), |(r, c)| ((r * 37 + c * 11) % 53) as f64);
     /// let y: Vec<f64> = (0..100).map(|r| if r % 10 == 0 { 50.0 + r as f64 } else { (r % 7) as f64 }).collect();
-    /// let relevance = Relevance::of_extremes(&y, Extremes::High, 1.5)?;
+    /// let relevance = Relevance::from_points(vec![[3.0, 0.0, 0.0], [40.0, 1.0, 0.0]])?;
     /// let (x2, y2) = Smoter::new().fit_resample(x.view(), &y, &relevance)?;
     /// assert_eq!(y2.iter().filter(|y| **y >= 50.0).count(), 50);
     /// # assert_eq!((x2.nrows(), y2.len()), (100, 100));
