@@ -19,9 +19,10 @@ pub use crate::metrics::{
     McNemar, Metric, Predictions, RankedQuery, ScoreCurve, Temperature, ThresholdMetric,
 };
 pub use crate::samplers::{
-    Adasyn, BorderlineSmote, Chain, EditedNn, IndexSampler, NearMiss, Plan, RandomOver,
-    RandomUnder, Resampler, SampledDataset, SamplerConfig, Smote, SmoteEnn, SmoteTomek, Strategy,
-    TomekLinks,
+    Adasyn, BorderlineSmote, Chain, ClusterCentroids, EditedNn, Fidelity, Folds, IndexSampler,
+    InstanceHardness, KMeansSmote, NearMiss, Plan, PlannedDataset, PlannedItem, RandomOver,
+    RandomUnder, Relevance, Resampler, ResamplerConfig, SampledDataset, SamplerConfig, Smogn,
+    Smote, SmoteEnn, SmoteN, SmoteNc, SmoteTomek, Smoter, Strategy, SvmSmote, TomekLinks,
 };
 pub use crate::tuner::{
     BoxError, Distribution, GaussianProcess, Grid, Random, Space, Study, Suggester, Trial,

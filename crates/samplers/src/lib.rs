@@ -58,8 +58,9 @@ pub use resample::{
     EditedNn, Evening, GeometricSmote, InstanceHardness, KMeansSmote, Keep, LabelImbalance,
     LabelRule, MlRos, MlSmote, MultiLabelPlan, Mwmote, NearMiss, NearMissVersion,
     NeighbourhoodCleaning, OneSidedSelection, ProWSyn, RandomOver, RandomUnder, RegressionPlan,
-    RepeatedEditedNn, Resampler, SafeLevelSmote, Shrinkage, Smogn, Smote, SmoteEnn, SmoteN,
-    SmoteNc, SmoteTomek, Smoter, SupportVectors, Surface, SvmSmote, TomekLinks, Voting,
+    RepeatedEditedNn, Resampler, ResamplerConfig, SafeLevelSmote, Shrinkage, Smogn, Smote,
+    SmoteEnn, SmoteN, SmoteNc, SmoteTomek, Smoter, SupportVectors, Surface, SvmSmote, TomekLinks,
+    Voting,
 };
 pub use reservoir::Reservoir;
 pub use strategy::{CountsFn, Strategy};

@@ -69,6 +69,14 @@ resampler! {
     }
 }
 
+impl SmoteEnn {
+    /// Changes the over-sampling.
+    pub(super) fn over(mut self, change: impl FnOnce(Smote) -> Smote) -> Self {
+        self.smote = change(self.smote);
+        self
+    }
+}
+
 impl Resampler for SmoteEnn {
     fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
         then(&x.features(), self.smote.plan(x, y)?, &self.enn)
@@ -82,6 +90,14 @@ resampler! {
         with_smote(smote: Smote = Smote::new()),
         /// Sets the cleaning; of all classes by default, as imbalanced-learn's.
         with_tomek(tomek: TomekLinks = TomekLinks::new().with_strategy(Strategy::All)),
+    }
+}
+
+impl SmoteTomek {
+    /// Changes the over-sampling.
+    pub(super) fn over(mut self, change: impl FnOnce(Smote) -> Smote) -> Self {
+        self.smote = change(self.smote);
+        self
     }
 }
 
