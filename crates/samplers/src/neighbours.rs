@@ -184,6 +184,11 @@ const QUERIES: usize = 60;
 /// Queries and rows of one step: the products fit in registers.
 const GROUP: usize = 6;
 const LANES: usize = 16;
+/// One column of a panel, in one line of the cache: loads across lines cost twice.
+#[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
+struct Lanes([f32; LANES]);
+
 /// Numbers of a tile of rows that stays in a core's cache.
 const TILE: usize = 1 << 15;
 /// Below this many distances the plain loop is as fast.
@@ -231,7 +236,7 @@ struct Screen<'a> {
     centre: Vec<f64>,
     end: End,
     /// `LANES` rows at a time, column by column.
-    panels: Vec<f32>,
+    panels: Vec<Lanes>,
     /// The rows' part of the bound.
     least: Vec<[f32; LANES]>,
     /// The error of a screened distance, relative to the sum of both squared norms.
@@ -251,25 +256,23 @@ impl<'a> Screen<'a> {
         // the last three operations; the factor 4 covers both norms and their root.
         let error = 4.0 * (columns as f32 + 8.0) * f32::EPSILON;
         let groups = pool.len().div_ceil(LANES);
-        let mut panels = vec![0.0; groups * columns * LANES];
+        let mut panels = vec![Lanes([0.0; LANES]); groups * columns];
         // Lanes without a row are never near.
         let mut least = vec![[f32::INFINITY; LANES]; groups];
-        panels
-            .par_chunks_mut((columns * LANES).max(1))
-            .zip(&mut least)
-            .zip(pool.par_chunks(LANES))
-            .for_each(|((panel, least), rows)| {
+        panels.par_chunks_mut(columns.max(1)).zip(&mut least).zip(pool.par_chunks(LANES)).for_each(
+            |((panel, least), rows)| {
                 for (lane, &row) in rows.iter().enumerate() {
                     let mut norm = 0.0;
                     let values = x.index_axis(Axis(0), row);
-                    for ((entry, v), c) in panel.chunks_mut(LANES).zip(values).zip(&centre) {
+                    for ((entry, v), c) in panel.iter_mut().zip(values).zip(&centre) {
                         let v = (v - c) as f32;
-                        entry[lane] = v;
+                        entry.0[lane] = v;
                         norm += v * v;
                     }
                     least[lane] = part(norm, error, end);
                 }
-            });
+            },
+        );
         let fits = least.iter().take(pool.len() / LANES).flatten().all(|n| n.abs() < 1e30);
         (fits && columns > 0 && error < 0.1).then_some(Self {
             x,
@@ -328,7 +331,7 @@ impl<'a> Screen<'a> {
                     }
                 };
                 Arch::new().dispatch(Step {
-                    panels: &self.panels[start * columns * LANES..end * columns * LANES],
+                    panels: &self.panels[start * columns..end * columns],
                     least: &self.least[start..end],
                     lines: &lines,
                     base,
@@ -379,7 +382,7 @@ impl Block {
 /// Bounds of a group of queries against panels; `hit` sees a panel's bounds for a query when one
 /// is within its limit.
 struct Step<'a, H> {
-    panels: &'a [f32],
+    panels: &'a [Lanes],
     least: &'a [[f32; LANES]],
     lines: &'a [[f32; GROUP]],
     base: [f32; GROUP],
@@ -417,11 +420,11 @@ where
         }
         let columns = self.lines.len();
         let twice = simd.splat_f32s(self.twice);
-        let panels = self.panels.chunks_exact(columns * LANES);
+        let panels = self.panels.chunks_exact(columns);
         for (at, (panel, least)) in panels.zip(self.least).enumerate() {
             let mut sums = [[simd.splat_f32s(0.0); N]; GROUP];
-            let (panel, _) = S::as_simd_f32s(panel).0.as_chunks::<N>();
             for (column, line) in panel.iter().zip(self.lines) {
+                let Some(column) = S::as_simd_f32s(&column.0).0.first_chunk::<N>() else { return };
                 for (sums, &v) in sums.iter_mut().zip(line) {
                     let v = simd.splat_f32s(v);
                     for (sum, &c) in sums.iter_mut().zip(column) {

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use counterweight_core::{derive, ensure, rng};
+use ndarray::Axis;
 use rand::RngExt;
 use rayon::prelude::*;
 
@@ -118,15 +119,7 @@ impl KMeansSmote {
         }
         let part = |(cluster, members): (usize, Vec<usize>)| {
             let n = members.len();
-            let sum: f64 = (0..n)
-                .into_par_iter()
-                .map(|i| {
-                    members[i + 1..].iter().map(|&b| x.squared(members[i], b).sqrt()).sum::<f64>()
-                })
-                .collect::<Vec<_>>()
-                .iter()
-                .sum();
-            let mean = 2.0 * sum / (n * (n - 1)) as f64;
+            let mean = 2.0 * distances(x, &members) / (n * (n - 1)) as f64;
             let size = n as f64;
             let exponent =
                 self.exponent.unwrap_or_else(|| 0.16 * (size.ln() / 1.6f64.ln()).powf(1.8));
@@ -139,6 +132,39 @@ impl KMeansSmote {
         }
         Ok(parts)
     }
+}
+
+/// The sum of the distances of all pairs of rows, by matrix products; pairs so near that the
+/// product cancels are measured.
+fn distances(x: &Features<'_>, rows: &[usize]) -> f64 {
+    const BLOCK: usize = 64;
+    let each = |a: usize, b: usize| x.squared(rows[a], rows[b]);
+    let Some(part) = x.euclidean().map(|x| x.select(Axis(0), rows)) else {
+        let pairs = (0..rows.len()).flat_map(|a| (a + 1..rows.len()).map(move |b| (a, b)));
+        return pairs.map(|(a, b)| each(a, b).sqrt()).sum();
+    };
+    let Some(centre) = part.mean_axis(Axis(0)) else { return 0.0 };
+    let part = part - centre;
+    let norms: Vec<f64> = part.outer_iter().map(|row| row.dot(&row)).collect();
+    let starts: Vec<usize> = (0..rows.len()).step_by(BLOCK).collect();
+    let sums: Vec<f64> = starts
+        .into_par_iter()
+        .map(|start| {
+            let block = part.slice_axis(Axis(0), (start..rows.len().min(start + BLOCK)).into());
+            let products = block.dot(&part.slice_axis(Axis(0), (start..).into()).t());
+            let mut sum = 0.0;
+            for (i, line) in products.outer_iter().enumerate() {
+                for (j, product) in line.iter().enumerate().skip(i + 1) {
+                    let both = norms[start + i] + norms[start + j];
+                    let squared = both - 2.0 * product;
+                    let exact = squared > 1e-8 * both;
+                    sum += if exact { squared.sqrt() } else { each(start + i, start + j).sqrt() };
+                }
+            }
+            sum
+        })
+        .collect();
+    sums.iter().sum()
 }
 
 impl Resampler for KMeansSmote {
