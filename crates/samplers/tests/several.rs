@@ -347,3 +347,93 @@ fn parquet_files_are_resampled_batch_by_batch() {
     assert!(FileResampler::over("label").parquet(&input, &output).is_err());
     assert_eq!(read().len(), 400, "a failure leaves the file alone");
 }
+
+#[test]
+fn plans_do_not_depend_on_the_threads() {
+    use counterweight_samplers::{Resampler, ResamplerConfig};
+
+    let x = Array2::from_shape_fn((240, 4), |(r, c)| ((r * 37 + c * 101 + r * r) % 97) as f64);
+    let y: Vec<usize> = (0..240).map(|r| [0, 0, 0, 1, 0, 2, 0][r % 7]).collect();
+    for name in ResamplerConfig::NAMES {
+        let method = match ResamplerConfig::named(name).unwrap().with_seed(5) {
+            ResamplerConfig::SmoteNc(one) => one.with_categorical(vec![0]).into(),
+            ResamplerConfig::InstanceHardness(one) => one
+                .with_probabilities((0..240).map(|r| f64::from(r % 50) / 50.0).collect())
+                .into(),
+            ResamplerConfig::KMeansSmote(one) => one.with_threshold(Some(0.0)).into(),
+            other => other,
+        };
+        let at = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| method.plan(&x, &y).unwrap().apply(&x).unwrap())
+        };
+        let one = at(1);
+        assert_eq!(one, at(2), "{name}");
+        assert_eq!(one, at(8), "{name}");
+        let text = serde_json::to_string(&method).unwrap();
+        assert_eq!(serde_json::from_str::<ResamplerConfig>(&text).unwrap(), method);
+        assert_eq!(method.name(), *name);
+    }
+    assert!(ResamplerConfig::named("smoke").is_none());
+    let unknown = serde_json::from_str::<ResamplerConfig>(r#"{"kind":"smote","kk":3}"#);
+    assert!(unknown.unwrap_err().to_string().contains("kk"));
+}
+
+#[test]
+fn classes_without_rows_count_as_nothing() {
+    use counterweight_samplers::{RandomUnder, Resampler};
+
+    // Five of class 0, two of class 1, a class 2 that only the encoder knows.
+    let x = Array2::<f64>::zeros((7, 1));
+    let plan = RandomUnder::new().plan(&x, &[0, 0, 0, 0, 0, 1, 1]).unwrap();
+    assert_eq!(plan.labels(), [0, 0, 1, 1]);
+}
+
+#[cfg(feature = "burn")]
+#[test]
+fn balanced_batches_hold_synthetic_rows() {
+    use std::sync::Arc;
+
+    use burn::data::dataloader::{DataLoaderBuilder, batcher::Batcher};
+    use burn::tensor::{Device, Int, Tensor};
+    use counterweight_samplers::{
+        ClassAware, PlannedDataset, PlannedItem, Resampler, SampledDataset, Smote,
+    };
+
+    struct Rows;
+
+    impl Batcher<PlannedItem, (Tensor<2>, Tensor<1, Int>)> for Rows {
+        fn batch(&self, items: Vec<PlannedItem>, device: &Device) -> (Tensor<2>, Tensor<1, Int>) {
+            let size = [items.len(), items[0].features.len()];
+            let x: Vec<f32> = items.iter().flat_map(|item| item.features.clone()).collect();
+            let y: Vec<i64> = items.iter().map(|item| item.class as i64).collect();
+            let x = burn::tensor::TensorData::new(x, size);
+            (Tensor::from_data(x, device), Tensor::from_data(y.as_slice(), device))
+        }
+    }
+
+    let x = Array2::from_shape_fn((64, 3), |(r, c)| ((r * 7 + c * 3) % 31) as f32);
+    let y: Vec<usize> = (0..64).map(|r| usize::from(r % 8 == 0)).collect();
+    let plan = Smote::new().with_k(3).with_seed(7).plan(&x, &y).unwrap();
+    let (made, labels) = plan.apply(&x).unwrap();
+    let sampler = ClassAware::new(&labels, 7).unwrap();
+    let rows = Arc::new(PlannedDataset::new(x.clone(), plan.clone()).unwrap());
+    let epoch = SampledDataset::<_, PlannedItem>::new(rows, &sampler, 0);
+    let loader = DataLoaderBuilder::new(Rows).batch_size(16).set_device(Device::flex()).build(epoch);
+    let (mut seen, mut ones) = (0, 0);
+    for batch in loader.iter() {
+        let (x, y) = batch;
+        let values: Vec<f32> = x.into_data().try_to_vec().unwrap();
+        let classes: Vec<i64> = y.into_data().convert::<i64>().try_to_vec().unwrap();
+        for (row, class) in values.chunks(3).zip(classes) {
+            let there = |(made, label): (ndarray::ArrayView1<'_, f32>, &usize)| {
+                made.iter().eq(row) && *label == class as usize
+            };
+            assert!(made.outer_iter().zip(&labels).any(there));
+            (seen, ones) = (seen + 1, ones + class);
+        }
+    }
+    assert_eq!(seen, labels.len());
+    assert!((0.3..0.7).contains(&(ones as f64 / seen as f64)));
+    assert!(PlannedDataset::new(Array2::zeros((3, 3)), plan).is_err());
+}
