@@ -54,9 +54,9 @@ pub use plan::{Origin, Plan, PlannedRow};
 pub use quota::Quota;
 pub use relevance::{Extremes, Relevance};
 pub use resample::{
-    Adasyn, AllKnn, Bases, BorderlineKind, BorderlineSmote, Chain, ClusterCentroids, CondensedNn,
-    EditedNn, Evening, GeometricSmote, InstanceHardness, KMeansSmote, Keep, LabelImbalance,
-    LabelRule, MlRos, MlSmote, MultiLabelPlan, Mwmote, NearMiss, NearMissVersion,
+    Adasyn, AllKnn, Bases, BorderlineSmote, BorderlineVersion, Chain, ClusterCentroids,
+    CondensedNn, EditedNn, Evening, GeometricSmote, InstanceHardness, KMeansSmote, Keep,
+    LabelImbalance, LabelRule, MlRos, MlSmote, MultiLabelPlan, Mwmote, NearMiss, NearMissVersion,
     NeighbourhoodCleaning, OneSidedSelection, ProWSyn, RandomOver, RandomUnder, RegressionPlan,
     RepeatedEditedNn, Resampler, ResamplerConfig, SafeLevelSmote, Shrinkage, Smogn, Smote,
     SmoteEnn, SmoteN, SmoteNc, SmoteTomek, Smoter, SupportVectors, Surface, SvmSmote, TomekLinks,

@@ -105,25 +105,6 @@ impl Features<'_> {
         found.map_or(Ok(()), |((row, column), value)| Err(Error::NotFinite { row, column, value }))
     }
 
-    /// The squared distance of two rows if it is below a limit.
-    pub(crate) fn squared_below(&self, a: usize, b: usize, limit: f64) -> Option<f64> {
-        match &self.0 {
-            Store::Dense(x) => {
-                let mut squared = 0.0;
-                for (a, b) in x.index_axis(Axis(0), a).into_iter().zip(x.index_axis(Axis(0), b)) {
-                    squared += (a - b) * (a - b);
-                    if squared >= limit {
-                        return None;
-                    }
-                }
-                Some(squared)
-            }
-            Store::Mixed(x) => Some(x.squared(a, b)).filter(|d| *d < limit),
-            #[cfg(feature = "sparse")]
-            Store::Sparse(x) => Some(sparse::squared(x, a, b)).filter(|d| *d < limit),
-        }
-    }
-
     /// The squared Euclidean distance of two rows.
     pub(crate) fn squared(&self, a: usize, b: usize) -> f64 {
         match &self.0 {

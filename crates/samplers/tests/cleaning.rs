@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use counterweight_samplers::{
-    Adasyn, AllKnn, Bases, BorderlineKind, BorderlineSmote, Chain, CondensedNn, EditedNn, Error,
+    Adasyn, AllKnn, Bases, BorderlineSmote, BorderlineVersion, Chain, CondensedNn, EditedNn, Error,
     Keep, NearMiss, NearMissVersion, NeighbourhoodCleaning, OneSidedSelection, Origin, RandomOver,
     RandomUnder, RepeatedEditedNn, Resampler, Smote, SmoteEnn, SmoteTomek, Strategy, TomekLinks,
 };
@@ -72,14 +72,14 @@ fn what_borderline_smote_and_adasyn_make_comes_from_the_right_rows() {
         let y = &table.y;
         let count = |labels: &[usize], class| labels.iter().filter(|&&c| c == class).count();
         let most = (0..3).map(|class| count(y, class)).max().unwrap();
-        for kind in [BorderlineKind::One, BorderlineKind::Two] {
-            let plan = BorderlineSmote::new().with_kind(kind).plan(&x, y).unwrap();
+        for kind in [BorderlineVersion::One, BorderlineVersion::Two] {
+            let plan = BorderlineSmote::new().with_version(kind).plan(&x, y).unwrap();
             for row in &plan.rows()[y.len()..] {
                 let Origin::Between { a, b, t } = row.origin else { panic!("{row:?}") };
                 assert!(table.danger[&row.class].contains(&a));
                 let stranger = y[b] != row.class;
                 assert!(t < if stranger { 0.5 } else { 1.0 });
-                assert!(!stranger || kind == BorderlineKind::Two);
+                assert!(!stranger || kind == BorderlineVersion::Two);
             }
             for class in table.danger.keys() {
                 assert_eq!(count(&plan.labels(), *class), most);

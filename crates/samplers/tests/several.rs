@@ -357,9 +357,9 @@ fn plans_do_not_depend_on_the_threads() {
     for name in ResamplerConfig::NAMES {
         let method = match ResamplerConfig::named(name).unwrap().with_seed(5) {
             ResamplerConfig::SmoteNc(one) => one.with_categorical(vec![0]).into(),
-            ResamplerConfig::InstanceHardness(one) => one
-                .with_probabilities((0..240).map(|r| f64::from(r % 50) / 50.0).collect())
-                .into(),
+            ResamplerConfig::InstanceHardness(one) => {
+                one.with_probabilities((0..240).map(|r| f64::from(r % 50) / 50.0).collect()).into()
+            }
             ResamplerConfig::KMeansSmote(one) => one.with_threshold(Some(0.0)).into(),
             other => other,
         };
@@ -419,10 +419,11 @@ fn balanced_batches_hold_synthetic_rows() {
     let sampler = ClassAware::new(&labels, 7).unwrap();
     let rows = Arc::new(PlannedDataset::new(x.clone(), plan.clone()).unwrap());
     let epoch = SampledDataset::<_, PlannedItem>::new(rows, &sampler, 0);
-    let loader = DataLoaderBuilder::new(Rows).batch_size(16).set_device(Device::flex()).build(epoch);
+    let loader =
+        DataLoaderBuilder::new(Rows).batch_size(16).set_device(Device::flex()).build(epoch);
     let (mut seen, mut ones) = (0, 0);
     for batch in loader.iter() {
-        let (x, y) = batch;
+        let (x, y) = batch.unwrap();
         let values: Vec<f32> = x.into_data().try_to_vec().unwrap();
         let classes: Vec<i64> = y.into_data().convert::<i64>().try_to_vec().unwrap();
         for (row, class) in values.chunks(3).zip(classes) {

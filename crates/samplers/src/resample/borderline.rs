@@ -13,7 +13,7 @@ use crate::{Plan, Result, Strategy, Table};
 /// Towards which neighbours [`BorderlineSmote`] goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum BorderlineKind {
+pub enum BorderlineVersion {
     /// Those of the class.
     #[default]
     One,
@@ -30,8 +30,8 @@ resampler! {
     BorderlineSmote {
         /// Sets the final counts; every class grows to the largest by default.
         with_strategy(strategy: Strategy = Strategy::Auto),
-        /// Sets the kind; 1 by default.
-        with_kind(kind: BorderlineKind = BorderlineKind::One),
+        /// Sets the version; 1 by default.
+        with_version(version: BorderlineVersion = BorderlineVersion::One),
         /// Sets the neighbours to go towards, at least 1; 5 by default.
         with_k(k: usize = 5),
         /// Sets the neighbours that tell danger, at least 1; 10 by default.
@@ -95,12 +95,12 @@ impl Resampler for BorderlineSmote {
         let mut unchanged = Vec::new();
         for growth in growing {
             let Growth { class, members, wanted, mut rng } = growth;
-            let pool = match self.kind {
-                BorderlineKind::One => {
+            let pool = match self.version {
+                BorderlineVersion::One => {
                     ensure_members(class, members.len(), self.k, METHOD)?;
                     members
                 }
-                BorderlineKind::Two => {
+                BorderlineVersion::Two => {
                     ensure_neighbours("k", self.k, y.len(), METHOD)?;
                     &all
                 }

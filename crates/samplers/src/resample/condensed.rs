@@ -2,10 +2,10 @@ use std::collections::BTreeMap;
 
 use counterweight_core::{derive, rng};
 use rand::RngExt;
-use rayon::prelude::*;
 
 use super::macros::resampler;
 use super::{Resampler, counts, kept, rows_by_class};
+use crate::neighbours::{Neighbour, crowded, nearest};
 use crate::strategy::smallest;
 use crate::table::Features;
 use crate::{Error, Plan, Result, Strategy, Table};
@@ -15,9 +15,8 @@ resampler! {
     /// every row that the rows kept so far (with the smallest class) classify wrongly by their
     /// nearest neighbour.
     ///
-    /// One pass over the rows, as imbalanced-learn's; the distance of every row to the nearest
-    /// row kept is carried along, so that a row costs one comparison per row kept. Of equally
-    /// near rows the one kept first counts.
+    /// One pass over the rows, as imbalanced-learn's. Of equally near rows the one kept first
+    /// counts, which is one of the smallest class.
     ///
     /// ```
     /// use counterweight_samplers::{CondensedNn, Resampler};
@@ -51,18 +50,9 @@ impl Resampler for CondensedNn {
         for &class in &classes {
             let members = &rows[&class];
             members.iter().for_each(|&row| keep[row] = false);
-            let mut store = Store::new(x, members);
-            rows[&minority]
-                .iter()
-                .filter(|_| class != minority)
-                .for_each(|&row| store.add(row, false));
-            store.add(starts[&class], true);
-            keep[starts[&class]] = true;
-            for (at, &row) in members.iter().enumerate() {
-                if !store.right(at) && row != starts[&class] {
-                    store.add(row, true);
-                    keep[row] = true;
-                }
+            let few = if class == minority { &[] } else { rows[&minority].as_slice() };
+            for row in condensed(x, members, few, starts[&class]) {
+                keep[row] = true;
             }
         }
         Ok(kept(y, |row| keep[row]))
@@ -88,27 +78,28 @@ pub(super) fn starts(
     Ok(rows.iter().map(start).collect())
 }
 
-/// For each row of a class the nearest row kept, and whether it is of the class.
-struct Store<'a> {
-    x: &'a Features<'a>,
-    rows: &'a [usize],
-    nearest: Vec<(f64, bool)>,
-}
-
-impl<'a> Store<'a> {
-    fn new(x: &'a Features<'a>, rows: &'a [usize]) -> Self {
-        Self { x, rows, nearest: vec![(f64::INFINITY, false); rows.len()] }
-    }
-
-    fn add(&mut self, kept: usize, own: bool) {
-        self.nearest.par_iter_mut().zip(self.rows).with_min_len(1024).for_each(|(near, &row)| {
-            if let Some(squared) = self.x.squared_below(row, kept, near.0) {
-                *near = (squared, own);
+/// The rows of a class that are kept.
+///
+/// The smallest class is all in the store from the start, so that each row's nearest of it is
+/// looked up once; then blocks of rows ask whether any row kept before them is nearer.
+fn condensed(x: &Features<'_>, members: &[usize], few: &[usize], start: usize) -> Vec<usize> {
+    const BLOCK: usize = 512;
+    let mut store = vec![start];
+    for block in members.chunks(BLOCK) {
+        // Row 0 comes first: a row of the class must be nearer, not as near.
+        let first = |near: Vec<Neighbour>| near.first().map(|n| Neighbour { row: 0, ..*n });
+        let strangers: Vec<_> = nearest(x, block, few, 1).into_iter().map(first).collect();
+        let right = crowded(x, block, &store, 1, &strangers);
+        let mut new: Vec<usize> = Vec::new();
+        for ((&row, stranger), right) in block.iter().zip(&strangers).zip(right) {
+            let nearer = |&own: &usize| {
+                stranger.is_none_or(|stranger| x.squared(row, own) < stranger.squared)
+            };
+            if row != start && !right && !new.iter().any(nearer) {
+                new.push(row);
             }
-        });
+        }
+        store.extend(new);
     }
-
-    fn right(&self, at: usize) -> bool {
-        self.nearest[at].1
-    }
+    store
 }

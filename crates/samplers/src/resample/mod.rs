@@ -34,7 +34,7 @@ use counterweight_core::{Rng, derive, ensure, rng};
 use rand::RngExt;
 
 pub use adasyn::Adasyn;
-pub use borderline::{BorderlineKind, BorderlineSmote};
+pub use borderline::{BorderlineSmote, BorderlineVersion};
 pub use cluster_centroids::{ClusterCentroids, Voting};
 pub(crate) use combine::then;
 pub use combine::{Chain, SmoteEnn, SmoteTomek};

@@ -79,14 +79,17 @@ impl Resampler for Mwmote {
                 .collect();
             let border: Vec<usize> = border.into_iter().collect();
             let mut weights: BTreeMap<usize, f64> = BTreeMap::new();
-            for near in nearest(x, &border, &quiet, members.len().div_ceil(2)) {
-                let close = |n: &Neighbour| {
-                    let d = n.squared.sqrt() / x.columns() as f64;
-                    (1.0 / d).min(CLOSENESS) / CLOSENESS * SCALE
-                };
-                let sum: f64 = near.iter().map(close).sum();
-                for n in &near {
-                    *weights.entry(n.row).or_default() += close(n) * close(n) / sum;
+            // Half the class for each border row: a part of them at a time.
+            for part in border.chunks(256) {
+                for near in nearest(x, part, &quiet, members.len().div_ceil(2)) {
+                    let close = |n: &Neighbour| {
+                        let d = n.squared.sqrt() / x.columns() as f64;
+                        (1.0 / d).min(CLOSENESS) / CLOSENESS * SCALE
+                    };
+                    let sum: f64 = near.iter().map(close).sum();
+                    for n in &near {
+                        *weights.entry(n.row).or_default() += close(n) * close(n) / sum;
+                    }
                 }
             }
             let clusters = clusters(x, &quiet, self.cluster);
