@@ -11,6 +11,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::table::Features;
+use crate::tree::Tree;
 
 /// A row and its squared distance from the query.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -85,7 +86,7 @@ pub(crate) fn crowded(
 }
 
 /// What a scan does with the rows it finds.
-trait Visit: Send {
+pub(crate) trait Visit: Send {
     /// Squared distances beyond this need not be shown.
     fn limit(&self) -> f64;
     /// Whether nothing more is wanted.
@@ -191,6 +192,8 @@ struct Lanes([f32; LANES]);
 
 /// Numbers of a tile of rows that stays in a core's cache.
 const TILE: usize = 1 << 15;
+/// Columns up to which a tree is faster, by measurement.
+const FEW: usize = 4;
 /// Below this many distances the plain loop is as fast.
 const SMALL: usize = 1 << 14;
 
@@ -202,7 +205,13 @@ fn scan<V: Visit>(
     mut tasks: Vec<V>,
 ) -> Vec<V> {
     let many = queries.len() * pool.len() > SMALL;
-    let screen = x.euclidean().filter(|_| many).and_then(|x| Screen::new(x, pool, end));
+    let dense = x.euclidean().filter(|_| many);
+    if let Some(few) = dense.filter(|x| x.ncols() <= FEW && end == End::Near) {
+        let tree = Tree::new(few, pool);
+        tasks.par_iter_mut().zip(queries).for_each(|(task, &query)| tree.search(x, query, task));
+        return tasks;
+    }
+    let screen = dense.and_then(|x| Screen::new(x, pool, end));
     match screen {
         Some(screen) => tasks
             .par_chunks_mut(QUERIES)
@@ -476,6 +485,9 @@ mod tests {
             (900, 3, 1.0, 4),
             (300, 1, 1e-8, 0),
             (300, 2, 1e20, 0),
+            (500, 12, 1.0, 3),
+            (500, 9, 1.0, 1),
+            (400, 2, 1.0, 1),
         ] {
             let mut rng = rng(rows as u64);
             let x = Array2::from_shape_fn((rows, columns), |_| {
