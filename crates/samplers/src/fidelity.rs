@@ -57,7 +57,7 @@ impl Fidelity {
     /// least 1. Rows that were dropped count as real. Dense arrays.
     ///
     /// # Errors
-    /// [`Error`](enum@Error) for another k, data the plan was not made for, values that are not
+    /// [`Error`](enum@crate::Error) for another k, data the plan was not made for, values that are not
     /// finite or sparse matrices.
     pub fn of(plan: &Plan, x: &dyn Table, y: &[usize], k: usize) -> Result<Self> {
         ensure("k", k as f64, k >= 1, "[1, inf)")?;

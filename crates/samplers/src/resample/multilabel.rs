@@ -191,7 +191,7 @@ impl MlSmote {
     /// The plan for examples with these features and labels.
     ///
     /// # Errors
-    /// [`Error`](enum@Error) for bad parameters, values that are not finite or labels of another
+    /// [`Error`](enum@crate::Error) for bad parameters, values that are not finite or labels of another
     /// length.
     pub fn plan(&self, x: &dyn Table, labels: &[Vec<usize>]) -> Result<MultiLabelPlan> {
         let x = &x.features();

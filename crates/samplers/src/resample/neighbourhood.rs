@@ -8,7 +8,7 @@ use crate::strategy::smallest;
 use crate::{Plan, Result, Strategy, Table};
 
 resampler! {
-    /// The neighbourhood cleaning rule, NCR (Laurikkala 2001): removes what [`EditedNn`] with
+    /// The neighbourhood cleaning rule, NCR (Laurikkala 2001): removes what [`EditedNn`](crate::EditedNn) with
     /// [`Keep::Mode`] removes, and around each row of the smallest class that its neighbours
     /// classify wrongly, those of them that are in a large enough class.
     ///

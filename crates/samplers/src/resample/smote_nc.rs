@@ -20,7 +20,7 @@ resampler! {
     ///
     /// Categories are any finite numbers. Of equally frequent ones one is drawn, as in
     /// imbalanced-learn. Distances and votes are among rows of one class only, whatever m is. Use
-    /// [`SmoteN`] when every column is categorical; name columns of whole numbers, which are
+    /// [`SmoteN`](crate::SmoteN) when every column is categorical; name columns of whole numbers, which are
     /// interpolated and rounded, with `with_discrete`.
     ///
     /// ```
