@@ -50,6 +50,17 @@ pub enum Error {
         /// The method.
         method: &'static str,
     },
+    /// A sparse matrix stored by columns.
+    #[error("the matrix is stored by columns (CSC); resampling needs rows, use to_csr")]
+    NotCsr,
+    /// A plan that refers to a set or scale which it does not have.
+    #[error("the plan refers to its set or scale {index}, but has {got}")]
+    PlanSet {
+        /// The set or scale.
+        index: usize,
+        /// Sets or scales of the plan.
+        got: usize,
+    },
     /// Fewer rows than a method's neighbours.
     #[error("the data have {got} rows, but {method} needs at least {needed}")]
     TooFewRows {

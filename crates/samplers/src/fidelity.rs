@@ -61,7 +61,7 @@ impl Fidelity {
     /// finite or sparse matrices.
     pub fn of(plan: &Plan, x: &dyn Table, y: &[usize], k: usize) -> Result<Self> {
         ensure("k", k as f64, k >= 1, "[1, inf)")?;
-        let features = x.features();
+        let features = x.features()?;
         features.ensure_finite()?;
         counterweight_core::ensure_length("labels", y.len(), features.rows())?;
         let real = features.dense("the fidelity report")?;

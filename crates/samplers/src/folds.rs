@@ -139,7 +139,7 @@ impl Folds {
         (0..self.count).map(move |fold| {
             ensure_length("labels", y.len(), self.fold.len())?;
             let train = kept(y, |row| self.fold[row] != fold);
-            let plan = then(&x.features(), train, resampler)?;
+            let plan = then(&x.features()?, train, resampler)?;
             Ok(Fold { plan, test: self.test(fold) })
         })
     }

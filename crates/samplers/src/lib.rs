@@ -37,7 +37,6 @@ mod resample;
 mod reservoir;
 mod strategy;
 mod table;
-mod tree;
 
 #[cfg(feature = "burn")]
 pub use adapters::{PlannedDataset, PlannedItem, SampledDataset};

@@ -175,12 +175,9 @@ impl Plan {
         &self.details.discrete
     }
 
-    /// A set of rows that an [`Origin`] names.
-    ///
-    /// # Panics
-    /// When the plan has no such set.
+    /// A set of rows that an [`Origin`] names; empty when the plan has no such set.
     pub fn set(&self, set: usize) -> &[usize] {
-        &self.details.sets[set]
+        self.details.sets.get(set).map_or(&[], Vec::as_slice)
     }
 
     /// The standard deviations, per column, that [`Origin::Jittered`] refers to.
@@ -355,6 +352,10 @@ impl Plan {
         rows: &[PlannedRow],
     ) -> Result<Array2<F>> {
         rows.iter().try_for_each(|planned| self.ensure_rows(planned.origin, x.nrows()))?;
+        let columns = x.ncols();
+        if let Some(&column) = self.details.categories.iter().find(|c| **c >= columns) {
+            return Err(Error::Column { column, columns });
+        }
         let mut out = Array2::from_elem((rows.len(), x.ncols()), F::from_double(0.0));
         let writer = Writer { x, plan: self };
         out.axis_iter_mut(Axis(0)).into_par_iter().with_min_len(256).zip(rows).for_each(
@@ -379,12 +380,23 @@ impl Plan {
         Writer { x, plan: self }.write(origin, out);
     }
 
-    fn ensure_rows(&self, origin: Origin, rows: usize) -> Result<()> {
+    /// Checks that the data, of this many rows, and the plan have all that a row is made from.
+    pub(crate) fn ensure_rows(&self, origin: Origin, rows: usize) -> Result<()> {
+        let filled = |set: usize| match self.set(set).iter().max() {
+            Some(&most) => Ok(most),
+            None => Err(Error::PlanSet { index: set, got: self.details.sets.len() }),
+        };
         let most = match origin {
-            Origin::Kept(row) | Origin::Copy(row) | Origin::Jittered { row, .. } => row,
-            Origin::Between { a, b, .. } | Origin::Voted { a, b, .. } => a.max(b),
+            Origin::Kept(row) | Origin::Copy(row) => row,
+            Origin::Jittered { row, scale, .. } if scale < self.details.scales.len() => row,
+            Origin::Jittered { scale, .. } => {
+                let got = self.details.scales.len();
+                return Err(Error::PlanSet { index: scale, got });
+            }
+            Origin::Between { a, b, .. } => a.max(b),
+            Origin::Voted { a, b, set, .. } => a.max(b).max(filled(set)?),
             Origin::Ball { centre, surface, .. } => centre.max(surface),
-            Origin::Centroid { set } => self.set(set).iter().copied().max().unwrap_or(0),
+            Origin::Centroid { set } => filled(set)?,
         };
         if most < rows { Ok(()) } else { Err(Error::PlanRow { row: most, rows }) }
     }

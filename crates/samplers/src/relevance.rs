@@ -33,8 +33,23 @@ pub enum Extremes {
 /// # Ok::<(), counterweight_samplers::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<[f64; 3]>", into = "Vec<[f64; 3]>")]
 pub struct Relevance {
     points: Vec<[f64; 3]>,
+}
+
+impl TryFrom<Vec<[f64; 3]>> for Relevance {
+    type Error = Error;
+
+    fn try_from(points: Vec<[f64; 3]>) -> Result<Self> {
+        Self::from_points(points)
+    }
+}
+
+impl From<Relevance> for Vec<[f64; 3]> {
+    fn from(relevance: Relevance) -> Self {
+        relevance.points
+    }
 }
 
 impl Relevance {

@@ -7,7 +7,10 @@ use crate::{Error, Plan, PlannedRow, Result};
 /// matrices of `f64`.
 pub trait Table: Sync {
     /// What a resampler looks at.
-    fn features(&self) -> Features<'_>;
+    ///
+    /// # Errors
+    /// [`Error::NotCsr`] for a sparse matrix stored by columns.
+    fn features(&self) -> Result<Features<'_>>;
 }
 
 /// A [`Table`] that plans are applied to.
@@ -23,7 +26,7 @@ pub trait Resampled: Table {
 }
 
 impl<T: Table + ?Sized> Table for &T {
-    fn features(&self) -> Features<'_> {
+    fn features(&self) -> Result<Features<'_>> {
         (**self).features()
     }
 }
@@ -191,8 +194,8 @@ where
     S: Data + Sync,
     S::Elem: Real,
 {
-    fn features(&self) -> Features<'_> {
-        Features(Store::Dense(Real::double(self)))
+    fn features(&self) -> Result<Features<'_>> {
+        Ok(Features(Store::Dense(Real::double(self))))
     }
 }
 
@@ -224,11 +227,11 @@ mod sparse {
         I: Deref<Target = [usize]> + Sync,
         D: Deref<Target = [f64]> + Sync,
     {
-        /// # Panics
-        /// When the matrix is CSC: its rows cannot be read.
-        fn features(&self) -> Features<'_> {
-            assert!(self.is_csr(), "resampling needs a CSR matrix, this one is CSC");
-            Features(Store::Sparse(self.view()))
+        fn features(&self) -> Result<Features<'_>> {
+            if !self.is_csr() {
+                return Err(Error::NotCsr);
+            }
+            Ok(Features(Store::Sparse(self.view())))
         }
     }
 
@@ -241,7 +244,11 @@ mod sparse {
         type Output = CsMat<f64>;
 
         fn resampled(&self, plan: &Plan, rows: &[PlannedRow]) -> Result<CsMat<f64>> {
+            if !self.is_csr() {
+                return Err(Error::NotCsr);
+            }
             let x = self.view();
+            rows.iter().try_for_each(|planned| plan.ensure_rows(planned.origin, x.rows()))?;
             let mut starts = vec![0];
             let (mut columns, mut values) = (Vec::new(), Vec::new());
             for planned in rows {

@@ -237,6 +237,12 @@ fn sparse_tables_give_the_plans_of_dense_ones() {
     for method in refused {
         assert!(matches!(method.plan(&sparse, &y), Err(Error::Sparse { .. })));
     }
+    let by_column = sparse.to_csc();
+    assert!(matches!(Smote::new().plan(&by_column, &y), Err(Error::NotCsr)));
+    assert!(matches!(
+        Smote::new().plan(&sparse, &y).unwrap().apply(&by_column),
+        Err(Error::NotCsr)
+    ));
     // Means of rows are made where they stand, from a plan of the same data in dense form.
     let plan = ClusterCentroids::new().plan(&dense, &y).unwrap();
     let (made, _) = plan.apply(&sparse).unwrap();
@@ -377,6 +383,30 @@ fn plans_do_not_depend_on_the_threads() {
     assert!(ResamplerConfig::named("smoke").is_none());
     let unknown = serde_json::from_str::<ResamplerConfig>(r#"{"kind":"smote","kk":3}"#);
     assert!(unknown.unwrap_err().to_string().contains("kk"));
+}
+
+#[test]
+fn a_plan_that_does_not_fit_is_refused() {
+    use counterweight_samplers::{Error, Plan, Resampler, SmoteNc};
+
+    let x = Array2::from_shape_fn((20, 3), |(r, c)| ((r * 7 + c * 3) % 5) as f64);
+    let broken = |origin: &str| {
+        let text = format!(r#"{{"rows":[{{"origin":{origin},"class":0}}]}}"#);
+        let plan: Plan = serde_json::from_str(&text).unwrap();
+        plan.apply(&x).unwrap_err()
+    };
+    let set = broken(r#"{"centroid":{"set":3}}"#);
+    assert!(matches!(set, Error::PlanSet { index: 3, got: 0 }), "{set}");
+    let scale = broken(r#"{"jittered":{"row":1,"scale":0,"draw":1}}"#);
+    assert!(matches!(scale, Error::PlanSet { index: 0, got: 0 }), "{scale}");
+    let row = broken(r#"{"ball":{"centre":1,"surface":20,"draw":1}}"#);
+    assert!(matches!(row, Error::PlanRow { row: 20, rows: 20 }), "{row}");
+    let y: Vec<usize> = (0..20).map(|r| usize::from(r % 3 == 0)).collect();
+    let plan = SmoteNc::new().with_categorical(vec![2]).plan(&x, &y).unwrap();
+    let narrow = x.slice_axis(ndarray::Axis(1), (..2).into()).to_owned();
+    assert!(matches!(plan.apply(&narrow), Err(Error::Column { column: 2, columns: 2 })));
+    assert!(serde_json::from_str::<Relevance>("[]").is_err());
+    assert!(serde_json::from_str::<Relevance>("[[0,0,0],[1,1,0]]").is_ok());
 }
 
 #[test]

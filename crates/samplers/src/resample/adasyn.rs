@@ -25,7 +25,7 @@ resampler! {
 
 impl Resampler for Adasyn {
     fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
-        let x = &x.features();
+        let x = &x.features()?;
         const METHOD: &str = "ADASYN";
         ensure("k", self.k as f64, self.k >= 1, "[1, inf)")?;
         let rows = rows_by_class(x, y)?;

@@ -57,7 +57,7 @@ impl BorderlineSmote {
     /// # Ok::<(), counterweight_samplers::Error>(())
     /// ```
     pub fn danger(&self, x: &dyn Table, y: &[usize], class: usize) -> Result<Vec<usize>> {
-        let x = &x.features();
+        let x = &x.features()?;
         let rows = rows_by_class(x, y)?;
         ensure_neighbours("m", self.m, y.len(), METHOD)?;
         let all: Vec<usize> = (0..y.len()).collect();
@@ -85,7 +85,7 @@ const METHOD: &str = "Borderline-SMOTE";
 
 impl Resampler for BorderlineSmote {
     fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
-        let x = &x.features();
+        let x = &x.features()?;
         ensure("k", self.k as f64, self.k >= 1, "[1, inf)")?;
         let rows = rows_by_class(x, y)?;
         ensure_neighbours("m", self.m, y.len(), METHOD)?;

@@ -43,7 +43,7 @@ resampler! {
 
 impl Resampler for ClusterCentroids {
     fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
-        let x = &x.features();
+        let x = &x.features()?;
         ensure("rounds", self.rounds as f64, self.rounds >= 1, "[1, inf)")?;
         let rows = rows_by_class(x, y)?;
         let x = x.dense(METHOD)?;

@@ -40,7 +40,7 @@ impl Chain {
 
 impl Resampler for Chain {
     fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
-        let features = x.features();
+        let features = x.features()?;
         super::grouped(&features, y)?;
         let Some((first, rest)) = self.steps.split_first() else { return Ok(Plan::identity(y)) };
         rest.iter().try_fold(first.plan(x, y)?, |plan, step| then(&features, plan, step.as_ref()))
@@ -79,7 +79,7 @@ impl SmoteEnn {
 
 impl Resampler for SmoteEnn {
     fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
-        then(&x.features(), self.smote.plan(x, y)?, &self.enn)
+        then(&x.features()?, self.smote.plan(x, y)?, &self.enn)
     }
 }
 
@@ -103,6 +103,6 @@ impl SmoteTomek {
 
 impl Resampler for SmoteTomek {
     fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
-        then(&x.features(), self.smote.plan(x, y)?, &self.tomek)
+        then(&x.features()?, self.smote.plan(x, y)?, &self.tomek)
     }
 }

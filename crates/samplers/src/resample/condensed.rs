@@ -40,7 +40,7 @@ resampler! {
 
 impl Resampler for CondensedNn {
     fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
-        let x = &x.features();
+        let x = &x.features()?;
         let rows = rows_by_class(x, y)?;
         let starts = starts(&rows, self.seed, &self.starts, y)?;
         let counts = counts(&rows);

@@ -49,7 +49,7 @@ resampler! {
 
 impl Resampler for EditedNn {
     fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
-        let x = &x.features();
+        let x = &x.features()?;
         let rows = rows_by_class(x, y)?;
         ensure_neighbours("k", self.k, y.len(), "edited nearest neighbours")?;
         let classes = self.strategy.classes(&counts(&rows), "edited nearest neighbours")?;
@@ -129,7 +129,7 @@ resampler! {
 
 impl Resampler for RepeatedEditedNn {
     fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
-        let x = &x.features();
+        let x = &x.features()?;
         ensure("passes", self.passes as f64, self.passes >= 1, "[1, inf)")?;
         ensure_neighbours("k", self.k, y.len(), "repeated edited nearest neighbours")?;
         let pass = |_| EditedNn { strategy: self.strategy.clone(), k: self.k, keep: self.keep };
@@ -154,7 +154,7 @@ resampler! {
 
 impl Resampler for AllKnn {
     fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
-        let x = &x.features();
+        let x = &x.features()?;
         ensure_neighbours("k", self.k, y.len(), "AllKNN")?;
         let pass = |k| EditedNn { strategy: self.strategy.clone(), k, keep: self.keep };
         repeat(x, y, (1..=self.k).map(pass), false, self.allow_minority)

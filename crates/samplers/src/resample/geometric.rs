@@ -49,7 +49,7 @@ resampler! {
 
 impl Resampler for GeometricSmote {
     fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
-        let x = &x.features();
+        let x = &x.features()?;
         ensure("k", self.k as f64, self.k >= 1, "[1, inf)")?;
         let (cut, squeeze) = (self.truncation, self.deformation);
         ensure("truncation", cut, (-1.0..=1.0).contains(&cut), "[-1, 1]")?;

@@ -32,7 +32,7 @@ resampler! {
 
 impl Resampler for InstanceHardness {
     fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
-        let rows = grouped(&x.features(), y)?;
+        let rows = grouped(&x.features()?, y)?;
         counterweight_core::ensure_length("probabilities", self.probabilities.len(), y.len())?;
         let wrong = |p: &(usize, &f64)| !(0.0..=1.0).contains(p.1);
         if let Some((row, &value)) = self.probabilities.iter().enumerate().find(wrong) {

@@ -54,7 +54,7 @@ impl KMeansSmote {
     /// # Errors
     /// As [`plan`](Resampler::plan).
     pub fn weights(&self, x: &dyn Table, y: &[usize], class: usize) -> Result<Vec<(usize, f64)>> {
-        let x = &x.features();
+        let x = &x.features()?;
         let rows = rows_by_class(x, y)?;
         self.check(y)?;
         let clusters = self.clusters(x)?;
@@ -68,15 +68,16 @@ impl KMeansSmote {
 
     fn check(&self, y: &[usize]) -> Result<()> {
         ensure("k", self.k as f64, self.k >= 1, "[1, inf)")?;
-        let (n, most) = (self.clusters, y.len());
-        ensure("clusters", n as f64, (1..=most).contains(&n), "[1, rows]")?;
         if let Some(threshold) = self.threshold {
             ensure("threshold", threshold, (0.0..=1.0).contains(&threshold), "[0, 1]")?;
         }
         if let Some(e) = self.exponent {
             ensure("exponent", e, e >= 0.0 && e.is_finite(), "[0, inf)")?;
         }
-        if !self.assignment.is_empty() {
+        if self.assignment.is_empty() {
+            let (n, most) = (self.clusters, y.len());
+            ensure("clusters", n as f64, (1..=most).contains(&n), "[1, rows]")?;
+        } else {
             counterweight_core::ensure_length("assignment", self.assignment.len(), y.len())?;
         }
         Ok(())
@@ -169,7 +170,7 @@ fn distances(x: &Features<'_>, rows: &[usize]) -> f64 {
 
 impl Resampler for KMeansSmote {
     fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
-        let x = &x.features();
+        let x = &x.features()?;
         let rows = rows_by_class(x, y)?;
         self.check(y)?;
         let growing = growths(&rows, &self.strategy, self.seed, METHOD)?;

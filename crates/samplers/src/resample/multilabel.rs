@@ -194,7 +194,7 @@ impl MlSmote {
     /// [`Error`](enum@crate::Error) for bad parameters, values that are not finite or labels of another
     /// length.
     pub fn plan(&self, x: &dyn Table, labels: &[Vec<usize>]) -> Result<MultiLabelPlan> {
-        let x = &x.features();
+        let x = &x.features()?;
         ensure("k", self.k as f64, self.k >= 1, "[1, inf)")?;
         ensure_length("labels", labels.len(), x.rows())?;
         if labels.is_empty() {

@@ -47,7 +47,7 @@ resampler! {
 
 impl Resampler for Mwmote {
     fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
-        let x = &x.features();
+        let x = &x.features()?;
         ensure("border_k", self.border_k as f64, self.border_k >= 1, "[1, inf)")?;
         let ok = self.cluster > 0.0 && self.cluster.is_finite();
         ensure("cluster", self.cluster, ok, "(0, inf)")?;

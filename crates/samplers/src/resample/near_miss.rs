@@ -41,7 +41,7 @@ resampler! {
 
 impl Resampler for NearMiss {
     fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
-        let x = &x.features();
+        let x = &x.features()?;
         ensure("k", self.k as f64, self.k >= 1, "[1, inf)")?;
         ensure("candidates", self.candidates as f64, self.candidates >= 1, "[1, inf)")?;
         let rows = rows_by_class(x, y)?;

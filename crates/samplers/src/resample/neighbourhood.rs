@@ -26,7 +26,7 @@ resampler! {
 
 impl Resampler for NeighbourhoodCleaning {
     fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
-        let x = &x.features();
+        let x = &x.features()?;
         const METHOD: &str = "the neighbourhood cleaning rule";
         let ok = self.threshold >= 0.0 && self.threshold.is_finite();
         ensure("threshold", self.threshold, ok, "[0, inf)")?;

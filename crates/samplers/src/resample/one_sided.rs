@@ -24,7 +24,7 @@ resampler! {
 
 impl Resampler for OneSidedSelection {
     fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
-        let x = &x.features();
+        let x = &x.features()?;
         let rows = rows_by_class(x, y)?;
         let counts = counts(&rows);
         let classes = self.strategy.classes(&counts, "one-sided selection")?;

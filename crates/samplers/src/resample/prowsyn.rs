@@ -33,7 +33,7 @@ resampler! {
 
 impl Resampler for ProWSyn {
     fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
-        let x = &x.features();
+        let x = &x.features()?;
         ensure("k", self.k as f64, self.k >= 1, "[1, inf)")?;
         ensure("levels", self.levels as f64, self.levels >= 1, "[1, inf)")?;
         let ok = self.theta >= 0.0 && self.theta.is_finite();

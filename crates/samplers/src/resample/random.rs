@@ -92,7 +92,7 @@ resampler! {
 impl Resampler for RandomOver {
     fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
         const METHOD: &str = "random over-sampling";
-        let x = &x.features();
+        let x = &x.features()?;
         let smooth = self.shrinkage != Shrinkage::None;
         let rows = if smooth { rows_by_class(x, y)? } else { grouped(x, y)? };
         let growing = growths(&rows, &self.strategy, self.seed, METHOD)?;
@@ -148,7 +148,7 @@ resampler! {
 
 impl Resampler for RandomUnder {
     fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
-        let x = &x.features();
+        let x = &x.features()?;
         let rows = grouped(x, y)?;
         let targets =
             self.strategy.targets(&counts(&rows), Direction::Under, "random under-sampling")?;

@@ -31,7 +31,7 @@ resampler! {
 
 impl Resampler for Smote {
     fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
-        let x = &x.features();
+        let x = &x.features()?;
         ensure("k", self.k as f64, self.k >= 1, "[1, inf)")?;
         let rows = rows_by_class(x, y)?;
         let growing = growths(&rows, &self.strategy, self.seed, "SMOTE")?;

@@ -34,7 +34,7 @@ impl SmoteN {
     /// # Errors
     /// As [`plan`](Resampler::plan).
     pub fn distances(x: &dyn Table, y: &[usize]) -> Result<Array2<f64>> {
-        let x = &x.features();
+        let x = &x.features()?;
         let rows = rows_by_class(x, y)?;
         let all: Vec<usize> = (0..y.len()).collect();
         let metric = Metric::new(x.dense(METHOD)?, y, &rows.keys().copied().collect::<Vec<_>>());
@@ -96,7 +96,7 @@ impl Metric {
 
 impl Resampler for SmoteN {
     fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
-        let x = &x.features();
+        let x = &x.features()?;
         ensure("k", self.k as f64, self.k >= 1, "[1, inf)")?;
         let rows = rows_by_class(x, y)?;
         let classes: Vec<usize> = rows.keys().copied().collect();

@@ -76,7 +76,7 @@ impl SmoteNc {
     /// # Errors
     /// As [`plan`](Resampler::plan).
     pub fn spread(&self, x: &dyn Table, y: &[usize], class: usize) -> Result<f64> {
-        let x = &x.features();
+        let x = &x.features()?;
         self.check(x.columns())?;
         let rows = rows_by_class(x, y)?;
         let x = x.dense(METHOD)?;
@@ -109,7 +109,7 @@ fn median_spread(x: ArrayView2<'_, f64>, rows: &[usize], columns: &[usize]) -> f
 
 impl Resampler for SmoteNc {
     fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
-        let x = &x.features();
+        let x = &x.features()?;
         self.check(x.columns())?;
         let rows = rows_by_class(x, y)?;
         let dense = x.dense(METHOD)?;

@@ -58,7 +58,7 @@ impl SvmSmote {
     /// # Errors
     /// As [`plan`](Resampler::plan).
     pub fn support(&self, x: &dyn Table, y: &[usize], class: usize) -> Result<SupportVectors> {
-        let x = &x.features();
+        let x = &x.features()?;
         rows_by_class(x, y)?;
         self.check(y)?;
         self.support_of(x, y, class)
@@ -109,7 +109,7 @@ impl SvmSmote {
 
 impl Resampler for SvmSmote {
     fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
-        let x = &x.features();
+        let x = &x.features()?;
         let rows = rows_by_class(x, y)?;
         self.check(y)?;
         let growing = growths(&rows, &self.strategy, self.seed, METHOD)?;

@@ -32,7 +32,7 @@ resampler! {
 
 impl Resampler for TomekLinks {
     fn plan(&self, x: &dyn Table, y: &[usize]) -> Result<Plan> {
-        let x = &x.features();
+        let x = &x.features()?;
         let rows = rows_by_class(x, y)?;
         let classes = self.strategy.classes(&counts(&rows), "Tomek links")?;
         let linked = links(x, y, &rows, &classes);

@@ -2,14 +2,14 @@
 
 use ndarray::{ArrayView2, Axis};
 
-use crate::neighbours::{Neighbour, Visit};
+use super::{Neighbour, Visit};
 use crate::table::Features;
 
 /// Rows of a leaf.
 const LEAF: usize = 24;
 
 /// Rows halved again and again along their widest column.
-pub(crate) struct Tree<'a> {
+pub(super) struct Tree<'a> {
     x: ArrayView2<'a, f64>,
     rows: Vec<usize>,
     nodes: Vec<Node>,
@@ -30,7 +30,7 @@ struct Split {
 }
 
 impl<'a> Tree<'a> {
-    pub(crate) fn new(x: ArrayView2<'a, f64>, pool: &[usize]) -> Self {
+    pub(super) fn new(x: ArrayView2<'a, f64>, pool: &[usize]) -> Self {
         let mut tree = Self { x, rows: pool.to_vec(), nodes: Vec::new() };
         tree.grow(0, pool.len());
         tree
@@ -69,7 +69,7 @@ impl<'a> Tree<'a> {
     }
 
     /// Shows a task every row that may be within its limit.
-    pub(crate) fn search<V: Visit>(&self, features: &Features<'_>, query: usize, task: &mut V) {
+    pub(super) fn search<V: Visit>(&self, features: &Features<'_>, query: usize, task: &mut V) {
         let from = self.x.index_axis(Axis(0), query).to_vec();
         let mut gaps = vec![0.0; from.len()];
         self.descend(features, 0, (query, &from), &mut gaps, 0.0, task);

@@ -1,0 +1,292 @@
+//! Exact neighbours by Euclidean distance: a tree where columns are few, a screen where they are
+//! many, every distance where there are few rows.
+
+mod screen;
+mod tree;
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+
+use rayon::prelude::*;
+
+use screen::{QUERIES, Screen};
+use tree::Tree;
+
+use crate::table::Features;
+
+/// A row and its squared distance from the query.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Neighbour {
+    pub(crate) row: usize,
+    pub(crate) squared: f64,
+}
+
+impl Neighbour {
+    /// By distance, of equals by row.
+    fn order(&self, other: &Self) -> Ordering {
+        self.squared.total_cmp(&other.squared).then(self.row.cmp(&other.row))
+    }
+}
+
+/// Which end of the distances is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Near,
+    Far,
+}
+
+/// The `k` nearest of `pool` for each of `queries` (rows of `x`), the query itself excluded by
+/// its row, nearest first, ties by row. `x` must be finite.
+pub(crate) fn nearest(
+    x: &Features<'_>,
+    queries: &[usize],
+    pool: &[usize],
+    k: usize,
+) -> Vec<Vec<Neighbour>> {
+    best(x, queries, pool, k, End::Near)
+}
+
+/// The `k` farthest of `pool`, farthest first.
+pub(crate) fn farthest(
+    x: &Features<'_>,
+    queries: &[usize],
+    pool: &[usize],
+    k: usize,
+) -> Vec<Vec<Neighbour>> {
+    best(x, queries, pool, k, End::Far)
+}
+
+fn best(
+    x: &Features<'_>,
+    queries: &[usize],
+    pool: &[usize],
+    k: usize,
+    end: End,
+) -> Vec<Vec<Neighbour>> {
+    let empty = || queries.iter().map(|_| Best::new(k, end)).collect();
+    if k == 0 {
+        return vec![Vec::new(); queries.len()];
+    }
+    let found: Vec<Best> = scan(x, queries, pool, end, empty());
+    found.into_par_iter().map(Best::sorted).collect()
+}
+
+/// Whether at least `needed` of `pool` are nearer to each query than a given neighbour of it, by
+/// distance and then by row. A query is done with as soon as they are found.
+pub(crate) fn crowded(
+    x: &Features<'_>,
+    queries: &[usize],
+    pool: &[usize],
+    needed: usize,
+    than: &[Option<Neighbour>],
+) -> Vec<bool> {
+    // Without a stranger every row is nearer.
+    let edge = Neighbour { row: usize::MAX, squared: f64::INFINITY };
+    let tasks = than.iter().map(|than| Crowd { needed, than: than.unwrap_or(edge) }).collect();
+    scan(x, queries, pool, End::Near, tasks).into_iter().map(|crowd| crowd.needed == 0).collect()
+}
+
+/// What a scan does with the rows it finds.
+pub(crate) trait Visit: Send {
+    /// Squared distances beyond this need not be shown.
+    fn limit(&self) -> f64;
+    /// Whether nothing more is wanted.
+    fn done(&self) -> bool;
+    fn visit(&mut self, found: Neighbour);
+}
+
+/// The k best so far, the worst of them on top.
+struct Best {
+    k: usize,
+    end: End,
+    found: BinaryHeap<Ranked>,
+}
+
+/// Ordered by the wanted end of the distances, then by row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Ranked {
+    key: f64,
+    neighbour: Neighbour,
+}
+
+impl Eq for Ranked {}
+
+impl PartialOrd for Ranked {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Ranked {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key.total_cmp(&other.key).then(self.neighbour.row.cmp(&other.neighbour.row))
+    }
+}
+
+impl Best {
+    fn new(k: usize, end: End) -> Self {
+        Self { k, end, found: BinaryHeap::new() }
+    }
+
+    fn sorted(self) -> Vec<Neighbour> {
+        self.found.into_sorted_vec().into_iter().map(|ranked| ranked.neighbour).collect()
+    }
+}
+
+impl Visit for Best {
+    fn limit(&self) -> f64 {
+        match self.found.peek() {
+            Some(worst) if self.found.len() == self.k => worst.neighbour.squared,
+            _ if self.end == End::Near => f64::INFINITY,
+            _ => f64::NEG_INFINITY,
+        }
+    }
+
+    fn done(&self) -> bool {
+        false
+    }
+
+    fn visit(&mut self, neighbour: Neighbour) {
+        let key = if self.end == End::Near { neighbour.squared } else { -neighbour.squared };
+        let ranked = Ranked { key, neighbour };
+        if self.found.len() < self.k {
+            self.found.push(ranked);
+        } else if let Some(mut worst) = self.found.peek_mut()
+            && ranked < *worst
+        {
+            *worst = ranked;
+        }
+    }
+}
+
+/// How many more rows must be nearer than one.
+struct Crowd {
+    needed: usize,
+    than: Neighbour,
+}
+
+impl Visit for Crowd {
+    fn limit(&self) -> f64 {
+        self.than.squared
+    }
+
+    fn done(&self) -> bool {
+        self.needed == 0
+    }
+
+    fn visit(&mut self, found: Neighbour) {
+        if found.order(&self.than).is_lt() {
+            self.needed = self.needed.saturating_sub(1);
+        }
+    }
+}
+
+/// Columns up to which a tree is faster, by measurement.
+const FEW: usize = 4;
+/// Below this many distances the plain loop is as fast.
+const SMALL: usize = 1 << 14;
+
+fn scan<V: Visit>(
+    x: &Features<'_>,
+    queries: &[usize],
+    pool: &[usize],
+    end: End,
+    mut tasks: Vec<V>,
+) -> Vec<V> {
+    let many = queries.len() * pool.len() > SMALL;
+    let dense = x.euclidean().filter(|_| many);
+    if let Some(few) = dense.filter(|x| x.ncols() <= FEW && end == End::Near) {
+        let tree = Tree::new(few, pool);
+        tasks.par_iter_mut().zip(queries).for_each(|(task, &query)| tree.search(x, query, task));
+        return tasks;
+    }
+    let screen = dense.and_then(|x| Screen::new(x, pool, end));
+    match screen {
+        Some(screen) => tasks
+            .par_chunks_mut(QUERIES)
+            .zip(queries.par_chunks(QUERIES))
+            .for_each(|(tasks, queries)| screen.block(x, queries, pool, tasks)),
+        None => {
+            tasks.par_iter_mut().zip(queries).for_each(|(task, &query)| plain(x, query, pool, task))
+        }
+    }
+    tasks
+}
+
+/// Every row by its exact distance.
+fn plain<V: Visit>(x: &Features<'_>, query: usize, pool: &[usize], task: &mut V) {
+    for &row in pool {
+        if row != query {
+            task.visit(Neighbour { row, squared: x.squared(query, row) });
+        }
+        if task.done() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use counterweight_core::rng;
+    use ndarray::Array2;
+    use rand::RngExt;
+
+    use super::*;
+    use crate::Table;
+
+    #[test]
+    fn screening_finds_what_the_plain_loop_finds() {
+        for (rows, columns, scale, levels) in [
+            (700, 5, 1.0, 0),
+            (400, 33, 1e6, 0),
+            (900, 3, 1.0, 4),
+            (300, 1, 1e-8, 0),
+            (300, 2, 1e20, 0),
+            (500, 12, 1.0, 3),
+            (500, 9, 1.0, 1),
+            (400, 2, 1.0, 1),
+        ] {
+            let mut rng = rng(rows as u64);
+            let x = Array2::from_shape_fn((rows, columns), |_| {
+                let v: f64 = rng.random();
+                // Few levels: many exact ties; an offset that single precision cannot resolve.
+                (if levels > 0 { (v * f64::from(levels)).floor() } else { v }) * scale
+                    + 100.0 * scale
+            });
+            let x = x.features().unwrap();
+            let queries: Vec<usize> = (0..rows).step_by(3).collect();
+            let pool: Vec<usize> = (0..rows).filter(|r| r % 7 != 0).collect();
+            for k in [1, 4, 25] {
+                for end in [End::Near, End::Far] {
+                    let slow = |&query: &usize| {
+                        let mut task = Best::new(k, end);
+                        plain(&x, query, &pool, &mut task);
+                        task.sorted()
+                    };
+                    let slow: Vec<Vec<Neighbour>> = queries.iter().map(slow).collect();
+                    let fast = best(&x, &queries, &pool, k, end);
+                    assert_eq!(fast, slow, "{rows} {columns} {k} {end:?}");
+                }
+                let near = nearest(&x, &queries, &pool, k);
+                let than: Vec<_> = near.iter().map(|near| near.last().copied()).collect();
+                assert!(!crowded(&x, &queries, &pool, k, &than).contains(&true));
+                assert!(!crowded(&x, &queries, &pool, k - 1, &than).contains(&false));
+                assert!(!crowded(&x, &queries, &pool, k, &vec![None; than.len()]).contains(&false));
+            }
+        }
+    }
+
+    #[test]
+    fn a_pool_smaller_than_k_is_given_whole() {
+        let mut x = Array2::from_shape_fn((4000, 9), |(r, c)| ((r * 7 + c * 3) % 31) as f64);
+        let queries: Vec<usize> = (0..4000).collect();
+        // One row too large for single precision, in the last panel and alone in it.
+        x.row_mut(21).fill(1e17);
+        let pool: Vec<usize> = (5..22).collect();
+        for end in [End::Near, End::Far] {
+            let found = best(&x.features().unwrap(), &queries, &pool, 20, end);
+            let all = |at: usize| pool.iter().filter(|row| **row != at).count();
+            assert!(found.iter().enumerate().all(|(at, near)| near.len() == all(at)));
+        }
+    }
+}
