@@ -3,6 +3,7 @@ use counterweight_core::ensure;
 use super::macros::resampler;
 use super::{
     Growth, Resampler, begun, between, ensure_members, ensure_neighbours, growths, rows_by_class,
+    strangers,
 };
 use crate::neighbours::nearest;
 use crate::{Error, Plan, Result, Strategy, Table};
@@ -30,16 +31,13 @@ impl Resampler for Adasyn {
         ensure("k", self.k as f64, self.k >= 1, "[1, inf)")?;
         let rows = rows_by_class(x, y)?;
         ensure_neighbours("k", self.k, y.len(), METHOD)?;
-        let all: Vec<usize> = (0..y.len()).collect();
         let growing = growths(&rows, &self.strategy, self.seed, METHOD)?;
         let mut planned = begun(y, &growing);
         for growth in growing {
             let Growth { class, members, wanted, mut rng } = growth;
             ensure_members(class, members.len(), self.k, METHOD)?;
-            let strangers: Vec<f64> = nearest(x, members, &all, self.k)
-                .iter()
-                .map(|near| near.iter().filter(|n| y[n.row] != class).count() as f64)
-                .collect();
+            let strangers: Vec<f64> =
+                strangers(x, y, members, self.k).into_iter().map(|n| n as f64).collect();
             if strangers.iter().all(|&n| n == 0.0) {
                 return Err(Error::NoStrangers { method: METHOD, class });
             }

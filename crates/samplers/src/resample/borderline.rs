@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::macros::resampler;
 use super::{
     Growth, Resampler, begun, between, ensure_members, ensure_neighbours, growths, rows_by_class,
+    strangers,
 };
-use crate::neighbours::{Neighbour, nearest};
+use crate::neighbours::nearest;
 use crate::table::Features;
 use crate::{Plan, Result, Strategy, Table};
 
@@ -60,24 +61,15 @@ impl BorderlineSmote {
         let x = &x.features()?;
         let rows = rows_by_class(x, y)?;
         ensure_neighbours("m", self.m, y.len(), METHOD)?;
-        let all: Vec<usize> = (0..y.len()).collect();
-        Ok(rows.get(&class).map_or(Vec::new(), |members| self.in_danger(x, y, members, &all)))
+        Ok(rows.get(&class).map_or(Vec::new(), |members| self.in_danger(x, y, members)))
     }
 
-    /// The same of checked data: `members` are the rows of one class, `all` every row.
-    fn in_danger(
-        &self,
-        x: &Features<'_>,
-        y: &[usize],
-        members: &[usize],
-        all: &[usize],
-    ) -> Vec<usize> {
-        let near = nearest(x, members, all, self.m);
-        let in_danger = |(&row, near): (&usize, Vec<Neighbour>)| {
-            let strangers = near.iter().filter(|n| y[n.row] != y[row]).count();
+    /// The same of checked data: `members` are the rows of one class.
+    fn in_danger(&self, x: &Features<'_>, y: &[usize], members: &[usize]) -> Vec<usize> {
+        let in_danger = |(&row, strangers): (&usize, usize)| {
             (2 * strangers >= self.m && strangers < self.m).then_some(row)
         };
-        members.iter().zip(near).filter_map(in_danger).collect()
+        members.iter().zip(strangers(x, y, members, self.m)).filter_map(in_danger).collect()
     }
 }
 
@@ -105,7 +97,7 @@ impl Resampler for BorderlineSmote {
                     &all
                 }
             };
-            let danger = self.in_danger(x, y, members, &all);
+            let danger = self.in_danger(x, y, members);
             if danger.is_empty() {
                 unchanged.push(class);
                 continue;

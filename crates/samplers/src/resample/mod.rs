@@ -59,7 +59,7 @@ pub use smote_nc::SmoteNc;
 pub use svm_smote::{SupportVectors, SvmSmote};
 pub use tomek::TomekLinks;
 
-use crate::neighbours::Neighbour;
+use crate::neighbours::{Neighbour, nearest};
 use crate::strategy::Direction;
 use crate::table::{Features, Resampled, Table};
 use crate::{Error, Origin, Plan, PlannedRow, Result, Strategy};
@@ -167,6 +167,14 @@ fn between(
     let b = near[rng.random_range(0..near.len())].row;
     let t = rng.random::<f64>() * reach(b);
     PlannedRow { origin: Origin::Between { a, b, t }, class }
+}
+
+/// How many of the k nearest of each row, among all, are of other classes.
+fn strangers(x: &Features<'_>, y: &[usize], rows: &[usize], k: usize) -> Vec<usize> {
+    let all: Vec<usize> = (0..y.len()).collect();
+    let others =
+        |(&row, near): (&usize, Vec<Neighbour>)| near.iter().filter(|n| y[n.row] != y[row]).count();
+    rows.iter().zip(nearest(x, rows, &all, k)).map(others).collect()
 }
 
 /// Neighbours asked for, and enough rows to have them.

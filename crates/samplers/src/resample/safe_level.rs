@@ -2,7 +2,9 @@ use counterweight_core::ensure;
 use rand::RngExt;
 
 use super::macros::resampler;
-use super::{Growth, Resampler, begun, ensure_members, ensure_neighbours, growths, rows_by_class};
+use super::{
+    Growth, Resampler, begun, ensure_members, ensure_neighbours, growths, rows_by_class, strangers,
+};
 use crate::neighbours::nearest;
 use crate::{Origin, Plan, PlannedRow, Result, Strategy, Table};
 
@@ -35,7 +37,6 @@ impl Resampler for SafeLevelSmote {
         ensure("k", self.k as f64, self.k >= 1, "[1, inf)")?;
         let rows = rows_by_class(x, y)?;
         ensure_neighbours("k", self.k, y.len(), METHOD)?;
-        let all: Vec<usize> = (0..y.len()).collect();
         let growing = growths(&rows, &self.strategy, self.seed, METHOD)?;
         let mut planned = begun(y, &growing);
         let mut unchanged = Vec::new();
@@ -43,8 +44,8 @@ impl Resampler for SafeLevelSmote {
         for growth in growing {
             let Growth { class, members, wanted, mut rng } = growth;
             ensure_members(class, members.len(), self.k, METHOD)?;
-            for (&row, near) in members.iter().zip(nearest(x, members, &all, self.k)) {
-                level[row] = near.iter().filter(|n| y[n.row] == class).count();
+            for (&row, strangers) in members.iter().zip(strangers(x, y, members, self.k)) {
+                level[row] = self.k - strangers;
             }
             let pairs: Vec<(usize, usize)> = members
                 .iter()

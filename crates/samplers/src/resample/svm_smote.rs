@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use counterweight_core::ensure;
 use rand::RngExt;
 use rand_distr::{Beta, Distribution};
@@ -6,10 +8,11 @@ use super::macros::resampler;
 use super::svm::support;
 use super::{
     Growth, Resampler, begun, between, ensure_members, ensure_neighbours, growths, rows_by_class,
+    strangers,
 };
 use crate::neighbours::nearest;
 use crate::table::Features;
-use crate::{Error, Origin, Plan, Result, Strategy, Table};
+use crate::{Error, Plan, Result, Strategy, Table};
 
 const METHOD: &str = "SVM-SMOTE";
 
@@ -59,9 +62,9 @@ impl SvmSmote {
     /// As [`plan`](Resampler::plan).
     pub fn support(&self, x: &dyn Table, y: &[usize], class: usize) -> Result<SupportVectors> {
         let x = &x.features()?;
-        rows_by_class(x, y)?;
+        let rows = rows_by_class(x, y)?;
         self.check(y)?;
-        self.support_of(x, y, class)
+        self.support_of(x, y, &rows, class)
     }
 
     fn check(&self, y: &[usize]) -> Result<()> {
@@ -75,8 +78,13 @@ impl SvmSmote {
         ensure_neighbours("m", self.m, y.len(), METHOD)
     }
 
-    fn support_of(&self, x: &Features<'_>, y: &[usize], class: usize) -> Result<SupportVectors> {
-        let rows = rows_by_class(x, y)?;
+    fn support_of(
+        &self,
+        x: &Features<'_>,
+        y: &[usize],
+        rows: &BTreeMap<usize, Vec<usize>>,
+        class: usize,
+    ) -> Result<SupportVectors> {
         let Some(members) = rows.get(&class) else { return Ok(SupportVectors::default()) };
         let mut found: Vec<usize> = if self.support.is_empty() {
             let x = x.dense(METHOD)?;
@@ -91,11 +99,9 @@ impl SvmSmote {
         };
         found.sort_unstable();
         found.dedup();
-        let all: Vec<usize> = (0..y.len()).collect();
-        let near = nearest(x, &found, &all, self.m);
+        let strangers = strangers(x, y, &found, self.m);
         let mut sorted = SupportVectors::default();
-        for (row, near) in found.into_iter().zip(near) {
-            let strangers = near.iter().filter(|n| y[n.row] != class).count();
+        for (row, strangers) in found.into_iter().zip(strangers) {
             let kind = match strangers {
                 n if n == self.m => &mut sorted.noise,
                 n if 2 * n >= self.m => &mut sorted.danger,
@@ -117,7 +123,7 @@ impl Resampler for SvmSmote {
         for growth in growing {
             let Growth { class, members, wanted, mut rng } = growth;
             ensure_members(class, members.len(), self.k, METHOD)?;
-            let SupportVectors { danger, safe, .. } = self.support_of(x, y, class)?;
+            let SupportVectors { danger, safe, .. } = self.support_of(x, y, &rows, class)?;
             let share: f64 = match (danger.is_empty(), safe.is_empty()) {
                 (true, true) => return Err(Error::AllNoise { class }),
                 (true, false) => 0.0,
@@ -136,7 +142,6 @@ impl Resampler for SvmSmote {
                 }));
             }
         }
-        debug_assert!(planned.iter().all(|row| !matches!(row.origin, Origin::Copy(_))));
         Ok(Plan::new(planned))
     }
 }
