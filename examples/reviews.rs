@@ -283,7 +283,7 @@ fn treatment(args: &Args) -> Result<Recipe> {
 
 /// A trial with the parameters that acted: `loss.focal.gamma` only where the loss is focal.
 fn line(trial: &TrialRecord) -> String {
-    let value = trial.value.map_or_else(|| "failed".to_owned(), |v| format!("{v:.4}"));
+    let value = trial.value().map_or_else(|| "failed".to_owned(), |v| format!("{v:.4}"));
     let acts = |name: &str| match name.split('.').collect::<Vec<_>>()[..] {
         [section, kind, _] => {
             trial.params.get(&format!("{section}.kind")).is_some_and(|k| k.to_string() == kind)
@@ -339,7 +339,7 @@ fn write_report(
     let points = |values: &mut dyn Iterator<Item = f64>| -> Vec<(f64, f64)> {
         values.enumerate().map(|(i, v)| (i as f64, v)).collect()
     };
-    let values = points(&mut trials.iter().filter_map(|t| t.value));
+    let values = points(&mut trials.iter().filter_map(|t| t.value()));
     let dev = points(&mut history.iter().map(|e| e.dev));
     let pictures = [
         (

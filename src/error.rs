@@ -94,6 +94,14 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// No trial of a search completed.
+    #[error("no trial of the search completed; trial {number} failed: {reason}")]
+    NoTrial {
+        /// The first that failed.
+        number: u64,
+        /// Why.
+        reason: String,
+    },
     /// Training gave NaN or infinity.
     #[error(
         "the loss of epoch {epoch} is {loss}; lower optimizer.learning_rate (now {learning_rate})"

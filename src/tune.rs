@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use burn::tensor::Device;
 use counterweight_metrics::Error::FloorUnreachable;
 use counterweight_metrics::Metric;
-use counterweight_tuner::{GaussianProcess, Study, TrialRecord};
+use counterweight_tuner::{Direction, GaussianProcess, Study, TrialRecord};
 
 use crate::{
     Error, Prepared, Recipe, RecipeSpace, Result, TextSplits, TrainOptions, train_prepared,
@@ -28,7 +28,7 @@ impl Default for TuneOptions {
 }
 
 impl TuneOptions {
-    /// 40 trials, 10 of them random, macro-F1 on dev.
+    /// 40 trials, 10 of them quasi-random, macro-F1 on dev.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -41,7 +41,7 @@ impl TuneOptions {
         self
     }
 
-    /// Sets the number of random trials before the model is used, at least 2.
+    /// Sets the number of quasi-random trials before the model is used, at least 2.
     #[must_use]
     pub fn with_startup(mut self, startup: usize) -> Self {
         self.startup = startup;
@@ -85,10 +85,11 @@ pub struct Tuned {
 /// The base recipe gives everything the space does not name: the seed, and the small
 /// budget of each trial (`epochs`). A stop flag in `options` ends the search between or
 /// within trials; with a journal it then continues where it stopped. A trial whose
-/// decision cannot reach the recipe's floor scores the (negative) distance to it.
+/// decision cannot reach the recipe's floor breaks a constraint by what it misses, and comes after all others.
 ///
 /// # Errors
-/// For a bad recipe or space, when a trial's training fails, or when the stop flag is set.
+/// For a bad recipe or space, when no trial completes, or when the stop flag is set. A
+/// trial whose training fails is recorded as failed, and the search goes on.
 pub fn tune(
     space: &RecipeSpace,
     base: &Recipe,
@@ -100,7 +101,11 @@ pub fn tune(
     base.check()?;
     space.space().check()?;
     let prepared = Prepared::new(&base.encoder, data)?;
-    let mut study = Study::maximize(tuning.maximize.name())
+    let direction = match tuning.maximize.higher_is_better() {
+        true => Direction::Maximize,
+        false => Direction::Minimize,
+    };
+    let mut study = Study::new(tuning.maximize.name(), [direction])
         .suggester(GaussianProcess::new().with_startup(tuning.startup))
         .seed(base.seed)
         .space(space.space().clone());
@@ -114,30 +119,36 @@ pub fn tune(
         study = study.journal(path)?;
     }
     study.optimize(tuning.trials, |trial| {
-        for (name, distribution) in space.space().iter() {
-            trial.suggest(name, distribution.clone())?;
-        }
+        trial.suggest_all(space.space())?;
         let recipe = space.recipe(base, trial.params())?;
         let quiet = match options.stop_flag() {
             Some(stop) => TrainOptions::new().with_stop_flag(stop.clone()),
             None => TrainOptions::new(),
         };
         let trained = match train_prepared(&recipe, &prepared, device, &quiet) {
-            // Feasible first: an unreachable floor scores below every metric, by how much
+            // Feasible first: an unreachable floor comes after every metric, by how much
             // it was missed.
             Err(Error::Metrics(FloorUnreachable { at_least, best, .. })) => {
-                return Ok(best - at_least);
+                trial.set_constraint("floor", at_least - best)?;
+                return Ok(direction.loss(at_least - best));
             }
             trained => trained?,
         };
         let dev = trained.model.evaluate(&data.dev)?;
         let value = dev.tally().metric(tuning.maximize, &data.profile);
-        let sign = if tuning.maximize.higher_is_better() { 1.0 } else { -1.0 };
-        Ok(sign * value.unwrap_or(f64::NAN))
+        Ok(value.unwrap_or(f64::NAN))
     })?;
-    if study.trials().count() < tuning.trials && options.stopped() {
+    let trials = study.trials()?;
+    let ended = trials.iter().filter(|t| t.state.is_ended()).count();
+    if ended < tuning.trials && options.stopped() {
         return Err(Error::Interrupted { during: "the search".to_owned() });
     }
-    let best = study.best().map(|t| space.recipe(base, &t.params)).transpose()?;
-    Ok(Tuned { best, trials: study.trials().cloned().collect() })
+    let best = study.best()?.map(|t| space.recipe(base, &t.params)).transpose()?;
+    if best.is_none()
+        && let Some(failed) = trials.iter().find(|t| t.reason().is_some())
+    {
+        let reason = failed.reason().unwrap_or_default().to_owned();
+        return Err(Error::NoTrial { number: failed.number, reason });
+    }
+    Ok(Tuned { best, trials: trials.iter().map(|t| (**t).clone()).collect() })
 }

@@ -1,4 +1,4 @@
-use counterweight_tuner::{Distribution, Params, Space, Value};
+use counterweight_tuner::{Params, Space, Value};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value as Toml};
 
@@ -49,23 +49,21 @@ impl RecipeSpace {
     /// Loss, its γ or τ, batch sampler, and learning rates from a fifth to twice the
     /// recipe's.
     pub fn around(recipe: &Recipe) -> Self {
-        let float = |low, high, log| Distribution::Float { low, high, log, step: None };
-        let names = |choices: &[&str]| Distribution::Categorical {
-            choices: choices.iter().map(|&c| c.to_owned()).collect(),
-        };
         let rate = recipe.optimizer.learning_rate;
-        let parameters = [
-            ("loss.kind", names(&["cross_entropy", "focal", "logit_adjusted"])),
-            ("loss.focal.gamma", float(0.5, 3.0, false)),
-            ("loss.logit_adjusted.tau", float(0.2, 1.0, false)),
-            ("sampler.kind", names(&["uniform", "square_root", "class_aware"])),
-            ("optimizer.learning_rate", float(0.2 * rate, 2.0 * rate, true)),
-        ];
-        let add = |space: Space, (name, d): (&str, Distribution)| {
-            // Only a learning rate that no recipe passes its check with is left out.
-            space.clone().with(name, d).unwrap_or(space)
+        let build = || -> counterweight_tuner::Result<Space> {
+            Space::new()
+                .categorical("loss.kind", ["cross_entropy", "focal", "logit_adjusted"])?
+                .when("loss.kind", ["focal"], |s| s.float("loss.focal.gamma", 0.5..=3.0))?
+                .when("loss.kind", ["logit_adjusted"], |s| {
+                    s.float("loss.logit_adjusted.tau", 0.2..=1.0)
+                })?
+                .categorical("sampler.kind", ["uniform", "square_root", "class_aware"])
         };
-        Self { space: parameters.into_iter().fold(Space::new(), add) }
+        let space: Space = build().unwrap_or_default();
+        let rates = 0.2 * rate..=2.0 * rate;
+        // Only a learning rate that no recipe passes its check with is left out.
+        let space = space.clone().log_float("optimizer.learning_rate", rates).unwrap_or(space);
+        Self { space }
     }
 
     /// The space as the tuner sees it.
@@ -99,7 +97,10 @@ fn to_toml(value: &Value) -> Toml {
     match value {
         Value::Int(v) => Toml::Integer(*v),
         Value::Float(v) => Toml::Float(*v),
+        Value::Bool(v) => Toml::Boolean(*v),
         Value::Text(v) => Toml::String(v.clone()),
+        // TOML has no null.
+        Value::Null => Toml::String(value.to_string()),
     }
 }
 

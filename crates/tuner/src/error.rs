@@ -1,5 +1,7 @@
 use std::path::PathBuf;
 
+use crate::{Distribution, State, Value};
+
 /// An error of the user's objective.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -25,11 +27,34 @@ pub enum Error {
         /// The parameter.
         name: String,
     },
-    /// A parameter asked twice in one trial under different distributions.
-    #[error("parameter {name:?} was suggested before with another distribution in this trial")]
+    /// One name with two distributions in a study.
+    #[error("parameter {name:?} is {old} and cannot be {new} in the same study")]
     Redefined {
         /// The parameter.
         name: String,
+        /// The first distribution.
+        old: Box<Distribution>,
+        /// The other one.
+        new: Box<Distribution>,
+    },
+    /// A condition on a parameter that is not in the space, has no such value, or waits
+    /// for the conditional one itself.
+    #[error("parameter {name:?} waits for {parent:?}, which cannot have the values asked for")]
+    Condition {
+        /// The conditional parameter.
+        name: String,
+        /// The one it depends on.
+        parent: String,
+    },
+    /// A value that a parameter cannot take.
+    #[error("parameter {name:?}: {value} is not a value of {distribution}")]
+    NotAValue {
+        /// The parameter.
+        name: String,
+        /// The value.
+        value: Value,
+        /// What it may be.
+        distribution: Box<Distribution>,
     },
     /// A setting outside its range.
     #[error("{name} = {value} is outside {allowed}")]
@@ -47,27 +72,56 @@ pub enum Error {
         /// The parameter.
         name: String,
     },
-    /// Grid search needs a space before the first trial.
-    #[error("grid search needs a static space: call Study::space first")]
-    NoSpace,
-    /// A trial that is not running was told.
-    #[error("trial {number} is not running and cannot be told a value")]
-    NotRunning {
+    /// A suggester that needs a space before the first trial.
+    #[error("{suggester} needs a static space: call Study::space first")]
+    NoSpace {
+        /// The suggester.
+        suggester: &'static str,
+    },
+    /// A suggester that cannot work on several objectives, or on one.
+    #[error("{what} works with {allowed} objectives, not {found}")]
+    Objectives {
+        /// The suggester, pruner or question.
+        what: &'static str,
+        /// How many it can have.
+        allowed: &'static str,
+        /// How many the study has.
+        found: usize,
+    },
+    /// An ended trial was changed.
+    #[error("trial {number} has ended as {state} and cannot change")]
+    Ended {
         /// Its number.
         number: u64,
+        /// Its state.
+        state: State,
     },
-    /// A file of another study.
-    #[error("{path}: the journal is of study {found:?}, not {expected:?}")]
+    /// A study or trial that the storage does not hold.
+    #[error("the storage holds no {what} {id}")]
+    Missing {
+        /// Study or trial.
+        what: &'static str,
+        /// Its id.
+        id: u64,
+    },
+    /// The storage holds this study with other directions.
+    #[error("study {name:?} is stored as {found}, not {expected}")]
     OtherStudy {
-        /// The journal.
-        path: PathBuf,
-        /// Name and direction found.
+        /// The study.
+        name: String,
+        /// Directions found.
         found: String,
-        /// Name and direction expected.
+        /// Directions expected.
         expected: String,
     },
+    /// Two studies of one name.
+    #[error("a study {name:?} exists already")]
+    Exists {
+        /// The study.
+        name: String,
+    },
     /// A line of a journal that is no record.
-    #[error("{path}:{line}: not a study record: {reason}")]
+    #[error("{path}:{line}: not a journal record: {reason}")]
     Journal {
         /// The journal.
         path: PathBuf,
@@ -84,14 +138,43 @@ pub enum Error {
         /// The operating system's reason.
         source: std::io::Error,
     },
-    /// The objective failed; the trial is recorded as failed.
-    #[error("trial {number} failed: {source}")]
-    Objective {
-        /// The trial.
-        number: u64,
-        /// The objective's error.
+    /// A database refused.
+    #[error("{database}: {source}")]
+    Database {
+        /// Its address, without a password.
+        database: String,
+        /// Its reason.
         source: BoxError,
     },
+    /// A database of another version of the schema.
+    #[error("{database}: schema version {found}, not {expected}")]
+    Schema {
+        /// Its address, without a password.
+        database: String,
+        /// Version found.
+        found: i64,
+        /// Version understood.
+        expected: i64,
+    },
+    /// Returned by an objective to end its trial early, after
+    /// [`Trial::should_prune`](crate::Trial::should_prune) said so.
+    #[error("the trial is pruned")]
+    Pruned,
+}
+
+impl Error {
+    pub(crate) fn redefined(name: &str, old: &Distribution, new: &Distribution) -> Self {
+        Self::Redefined {
+            name: name.to_owned(),
+            old: Box::new(old.clone()),
+            new: Box::new(new.clone()),
+        }
+    }
+
+    pub(crate) fn io(path: &std::path::Path) -> impl Fn(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { path: path.clone(), source }
+    }
 }
 
 /// A result with this crate's [`Error`](enum@Error).

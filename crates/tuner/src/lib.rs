@@ -1,36 +1,27 @@
-//! Hyperparameter search: grid, random and Gaussian-process Bayesian suggesters over
-//! define-by-run or static spaces, with studies that survive a kill.
-//!
-//! ```
-//! use counterweight_tuner::{GaussianProcess, Study};
-//!
-//! let mut study = Study::minimize("loss")
-//!     .suggester(GaussianProcess::new().with_startup(5))
-//!     .seed(7);
-//! study.optimize(20, |trial| {
-//!     let x = trial.suggest_float("x", -2.0..=2.0)?;
-//!     let kind = trial.suggest_categorical("kind", &["a", "b"])?;
-//!     Ok((x - 0.5).powi(2) + if kind == "b" { 1.0 } else { 0.0 })
-//! })?;
-//! let best = study.best().unwrap();
-//! assert!(best.value.unwrap() < 0.05);
-//! # Ok::<(), counterweight_tuner::Error>(())
-//! ```
-//!
-//! This crate depends neither on burn nor on the other crates of counterweight.
+//! Hyperparameter search.
 
+mod direction;
+mod distribution;
 mod error;
-mod params;
+mod pruner;
+mod record;
 mod space;
 mod storage;
 mod study;
 mod suggester;
 mod trial;
+mod value;
 
+pub use direction::Direction;
+pub use distribution::Distribution;
 pub use error::{BoxError, Error, Result};
-pub use params::{Params, Value};
-pub use space::{Distribution, Space};
-pub use storage::{Journal, Memory, Record, Storage};
-pub use study::{Direction, Study};
-pub use suggester::{GaussianProcess, Grid, Observation, Random, Suggester, Task};
-pub use trial::{State, Trial, TrialRecord};
+pub use pruner::{
+    Hyperband, NoPruner, Note, Percentile, PruneTask, Pruner, SuccessiveHalving, Wilcoxon,
+};
+pub use record::{Attributes, State, StudyRecord, TrialRecord};
+pub use space::Space;
+pub use storage::{Journal, Memory, Op, Scope, Storage};
+pub use study::{Study, Values, hypervolume, pareto_front};
+pub use suggester::{Auto, GaussianProcess, Grid, Random, Sobol, Suggester, Task, Tpe};
+pub use trial::Trial;
+pub use value::{Params, Value};

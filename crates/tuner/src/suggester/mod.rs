@@ -1,36 +1,44 @@
-//! One file per search algorithm.
+//! One file or folder per search algorithm.
 
+mod auto;
 mod gp;
 mod grid;
+mod layout;
 mod random;
+mod sobol;
+mod tpe;
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
+pub use auto::Auto;
 pub use gp::GaussianProcess;
 pub use grid::Grid;
 pub use random::Random;
+pub use sobol::Sobol;
+pub use tpe::Tpe;
 
-use crate::{Params, Result, Space};
+use rand::{Rng, RngExt};
 
-/// A finished trial as suggesters see it.
-#[derive(Debug, Clone, Copy)]
-pub struct Observation<'a> {
-    /// Its parameters.
-    pub params: &'a Params,
-    /// Its value, negated when the study minimises: larger is better.
-    pub score: f64,
-}
+use crate::{Direction, Params, Result, Space, TrialRecord};
 
 /// What a suggester is asked.
 #[derive(Debug, Clone, Copy)]
 pub struct Task<'a> {
-    /// The complete trials by number.
-    pub observations: &'a [Observation<'a>],
-    /// The study's static space, or else what all complete trials share; `None` before
-    /// the first.
+    /// One direction per objective.
+    pub directions: &'a [Direction],
+    /// All trials that may be learnt from, by number: ended, running and waiting ones.
+    pub history: &'a [Arc<TrialRecord>],
+    /// The study's static space, if it has one.
     pub space: Option<&'a Space>,
+    /// Parameters that have one value whatever is suggested.
+    pub fixed: &'a Params,
     /// The trial's number.
     pub number: u64,
+    /// Its position among the trials whose parameters are suggested.
+    pub point: u64,
+    /// The study's seed.
+    pub study_seed: u64,
     /// A seed of the trial's own.
     pub seed: u64,
 }
@@ -43,4 +51,10 @@ pub trait Suggester: Debug + Send {
     /// # Errors
     /// When the algorithm cannot work on the space.
     fn suggest(&mut self, task: &Task<'_>) -> Result<Option<Params>>;
+}
+
+/// A standard normal draw (Box and Muller 1958).
+fn normal(rng: &mut impl Rng) -> f64 {
+    let (u, v): (f64, f64) = (1.0 - rng.random::<f64>(), rng.random());
+    (-2.0 * u.ln()).sqrt() * (2.0 * std::f64::consts::PI * v).cos()
 }

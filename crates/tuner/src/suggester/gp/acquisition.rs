@@ -1,73 +1,114 @@
-use rand::{Rng, RngExt};
+//! Which point promises most.
 
-use super::model::Model;
+use super::model::{Model, Scratch};
 
-const CANDIDATES: usize = 1000;
-const STARTS: usize = 8;
-const MOVES: usize = 200;
-
-/// The point of the space with the largest log expected improvement found.
-pub(super) fn maximise(model: &Model, snap: &dyn Fn(&mut [f64]), rng: &mut impl Rng) -> Vec<f64> {
-    let worth = |point: &[f64]| {
-        let (mean, variance) = model.posterior(point);
-        log_expected_improvement(mean, variance.sqrt(), model.best_mean())
-    };
-    let score = |mut point: Vec<f64>| {
-        snap(&mut point);
-        (worth(&point), point)
-    };
-    let random = (0..CANDIDATES).map(|_| (0..model.dims()).map(|_| rng.random()).collect());
-    let mut candidates: Vec<(f64, Vec<f64>)> =
-        random.chain(model.points().iter().cloned()).map(score).collect();
-    candidates.sort_by(|a, b| b.0.total_cmp(&a.0));
-    candidates.truncate(STARTS);
-    for (value, point) in &mut candidates {
-        let mut radius = 0.1;
-        for _ in 0..MOVES {
-            let mut next = point.clone();
-            let d = rng.random_range(0..next.len());
-            // One coordinate far, for categories, or all of them near.
-            if rng.random::<f64>() < 0.3 {
-                next[d] = rng.random();
-            } else {
-                for x in &mut next {
-                    *x = (*x + radius * rng.random_range(-1.0..1.0)).clamp(0.0, 1.0);
-                }
-            }
-            let (v, next) = score(next);
-            if v > *value {
-                (*value, *point) = (v, next);
-            } else {
-                radius = (radius * 0.93f64).max(1e-3);
-            }
-        }
-    }
-    let best = candidates.into_iter().max_by(|a, b| a.0.total_cmp(&b.0));
-    best.map(|(_, point)| point).unwrap_or_default()
+/// `log E[max(f − best, 0)]` for `f ~ N(mean, sigma²)` with its derivatives by mean and
+/// sigma: `log σ + log h(z)`, `h(z) = φ(z) + z Φ(z)`, `z = (mean − best) / σ`, accurate far
+/// into the lower tail, where expected improvement itself underflows (Ament et al. 2023).
+pub(super) fn log_expected_improvement(mean: f64, sigma: f64, best: f64) -> (f64, f64, f64) {
+    let (log_h, cumulative, density) = log_h((mean - best) / sigma);
+    (sigma.ln() + log_h, cumulative / sigma, density / sigma)
 }
 
-/// `log E[max(f − best, 0)]` for `f ~ N(mean, sigma²)`:
-/// `log σ + log(φ(z) + z Φ(z))` with `z = (mean − best) / σ`, accurate far into the lower
-/// tail, where expected improvement itself underflows (Ament et al. 2023).
-pub(super) fn log_expected_improvement(mean: f64, sigma: f64, best: f64) -> f64 {
-    let z = (mean - best) / sigma;
-    sigma.ln() + log_h(z)
-}
-
-fn log_h(z: f64) -> f64 {
+/// `log h(z)`, `Φ(z) / h(z)` and `φ(z) / h(z)`.
+fn log_h(z: f64) -> (f64, f64, f64) {
     let log_density = -0.5 * z * z - 0.5 * (2.0 * std::f64::consts::PI).ln();
     if z > -1.0 {
         let cumulative = 0.5 * libm::erfc(-z / std::f64::consts::SQRT_2);
-        return (log_density.exp() + z * cumulative).ln();
+        let h = log_density.exp() + z * cumulative;
+        return (h.ln(), cumulative / h, log_density.exp() / h);
     }
     let t = -z;
-    if t > 1e4 {
+    let (ratio, rest) = if t > 1e4 {
         // 1 − t R(t) → 1/t² for Mills' ratio R.
-        return log_density - 2.0 * t.ln();
+        (1.0 / t, 1.0 / (t * t))
+    } else {
+        let ratio = mills(t);
+        (ratio, 1.0 - t * ratio)
+    };
+    (log_density + rest.ln(), ratio / rest, 1.0 / rest)
+}
+
+/// Mills' ratio `(1 − Φ(t)) / φ(t)` for t ≥ 1, by its continued fraction from the far end.
+fn mills(t: f64) -> f64 {
+    let terms = (30.0 + 400.0 / (t * t)) as u32;
+    1.0 / (1..=terms).rev().fold(t, |tail, k| t + f64::from(k) / tail)
+}
+
+/// `log Φ(z)` and its derivative.
+pub(super) fn log_cumulative(z: f64) -> (f64, f64) {
+    let log_density = -0.5 * z * z - 0.5 * (2.0 * std::f64::consts::PI).ln();
+    if z > -1.0 {
+        let cumulative = 0.5 * libm::erfc(-z / std::f64::consts::SQRT_2);
+        return (cumulative.ln(), log_density.exp() / cumulative);
     }
-    // Mills' ratio by its continued fraction, from the far end.
-    let ratio = 1.0 / (1..=200).rev().fold(t, |tail, k| t + f64::from(k) / tail);
-    log_density + (1.0 - t * ratio).ln()
+    let ratio = mills(-z);
+    (log_density + ratio.ln(), 1.0 / ratio)
+}
+
+/// Log expected improvement, averaged over imagined outcomes of the running trials, times
+/// the probability of keeping every constraint (Gardner et al. 2014).
+pub(super) struct Acquisition<'m> {
+    pub(super) model: &'m Model,
+    /// The value to improve on, for each imagined outcome; `None` before any trial is
+    /// feasible, when only feasibility counts.
+    pub(super) best: Option<Vec<f64>>,
+    /// Models of the constraints' negatives, and the values from which they are kept.
+    pub(super) constraints: Vec<(&'m Model, f64)>,
+}
+
+impl Acquisition<'_> {
+    /// The value at a point, with its gradient where one is given to be filled.
+    pub(super) fn at(
+        &self,
+        point: &[f64],
+        mut gradient: Option<&mut [f64]>,
+        s: &mut Scratch,
+    ) -> f64 {
+        let dims = self.model.dims();
+        let wanted = gradient.is_some();
+        if let Some(g) = gradient.as_deref_mut() {
+            g.fill(0.0);
+        }
+        let mut value = 0.0;
+        if let Some(best) = &self.best {
+            self.model.predict(point, wanted, s);
+            let sigma = s.variance.sqrt();
+            let parts: Vec<(f64, f64, f64)> = s
+                .means
+                .iter()
+                .zip(best)
+                .map(|(mean, best)| log_expected_improvement(*mean, sigma, *best))
+                .collect();
+            let top = parts.iter().map(|p| p.0).fold(f64::NEG_INFINITY, f64::max);
+            let sum: f64 = parts.iter().map(|p| (p.0 - top).exp()).sum();
+            value += top + (sum / parts.len() as f64).ln();
+            if let Some(g) = gradient.as_deref_mut() {
+                for (draw, (log, by_mean, by_sigma)) in parts.iter().enumerate() {
+                    let share = (log - top).exp() / sum;
+                    for k in 0..dims {
+                        g[k] += share
+                            * (by_mean * s.mean_gradients[draw * dims + k]
+                                + by_sigma * s.variance_gradient[k] / (2.0 * sigma));
+                    }
+                }
+            }
+        }
+        for (model, threshold) in &self.constraints {
+            model.predict(point, wanted, s);
+            let sigma = s.variance.sqrt();
+            let z = (s.means[0] - threshold) / sigma;
+            let (log, slope) = log_cumulative(z);
+            value += log;
+            if let Some(g) = gradient.as_deref_mut() {
+                for k in 0..dims {
+                    let by_sigma = -z / sigma * s.variance_gradient[k] / (2.0 * sigma);
+                    g[k] += slope * (s.mean_gradients[k] / sigma + by_sigma);
+                }
+            }
+        }
+        value
+    }
 }
 
 #[cfg(test)]
@@ -86,8 +127,26 @@ mod tests {
             (-40.0, -808.298_568_356_62),
         ];
         for (z, expected) in reference {
-            let got = log_h(z);
+            let got = log_h(z).0;
             assert!((got - expected).abs() < 1e-9 * expected.abs().max(1.0), "{z}: {got}");
+        }
+    }
+
+    #[test]
+    fn derivatives_match_finite_differences() {
+        for (mean, sigma, best) in [(0.3, 0.5, 0.1), (-2.0, 0.4, 0.5), (-30.0, 0.7, 0.0)] {
+            let (_, by_mean, by_sigma) = log_expected_improvement(mean, sigma, best);
+            let ei = |m: f64, s: f64| log_expected_improvement(m, s, best).0;
+            let h = 1e-6;
+            let numeric = (ei(mean + h, sigma) - ei(mean - h, sigma)) / (2.0 * h);
+            assert!((numeric / by_mean - 1.0).abs() < 1e-5, "{numeric} {by_mean}");
+            let numeric = (ei(mean, sigma + h) - ei(mean, sigma - h)) / (2.0 * h);
+            assert!((numeric / by_sigma - 1.0).abs() < 1e-5, "{numeric} {by_sigma}");
+        }
+        for z in [-20.0, -1.5, -0.5, 2.0] {
+            let h = 1e-6;
+            let numeric = (log_cumulative(z + h).0 - log_cumulative(z - h).0) / (2.0 * h);
+            assert!((numeric - log_cumulative(z).1).abs() < 1e-5 * numeric.abs().max(1e-3));
         }
     }
 
@@ -95,7 +154,7 @@ mod tests {
     fn it_rises_with_the_mean_everywhere() {
         let mut last = f64::NEG_INFINITY;
         for step in -2000..100 {
-            let value = log_expected_improvement(f64::from(step) * 0.1, 1.0, 0.0);
+            let value = log_expected_improvement(f64::from(step) * 0.1, 1.0, 0.0).0;
             assert!(value > last, "at {step}");
             last = value;
         }

@@ -1,14 +1,11 @@
-/// How a coordinate enters the distance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// Squared difference.
-    Number,
-    /// 0 when equal, 1 when not.
-    Category,
-}
+use super::super::layout::Kind;
 
-/// Squared distance along one coordinate, before scaling.
+/// Squared distance along one coordinate, before scaling; NaN is a parameter that is not
+/// there, as far from any value as two categories are.
 pub(super) fn squared(kind: Kind, a: f64, b: f64) -> f64 {
+    if a.is_nan() || b.is_nan() {
+        return f64::from(a.is_nan() != b.is_nan());
+    }
     match kind {
         Kind::Number => (a - b) * (a - b),
         Kind::Category => f64::from(a != b),
@@ -17,6 +14,7 @@ pub(super) fn squared(kind: Kind, a: f64, b: f64) -> f64 {
 
 /// Matérn 5/2 of a squared scaled distance `r²`, and its derivative with respect to `r²`:
 /// `k = (1 + √5 r + 5/3 r²) e^(−√5 r)`, `dk/dr² = −5/6 (1 + √5 r) e^(−√5 r)`.
+#[inline(always)]
 pub(super) fn matern(r2: f64) -> (f64, f64) {
     let s = (5.0 * r2).sqrt();
     let decay = (-s).exp();

@@ -1,274 +1,261 @@
-use faer::linalg::solvers::{Llt, Solve};
+//! A Gaussian process given its hyperparameters.
+
+use std::sync::Arc;
+
+use faer::linalg::solvers::Llt;
 use faer::{Mat, Side};
-use rand::{Rng, RngExt};
+use rand::Rng;
 
-use super::kernel::{Kind, matern, squared};
+use super::super::layout::Kind;
+use super::super::normal;
+use super::fit::Theta;
+use super::kernel::{matern, squared};
 
-const RESTARTS: usize = 4;
-const STEPS: usize = 60;
-/// Noise below this makes the kernel matrix singular when points repeat.
-const SMALLEST_NOISE: f64 = 1e-6;
-
-/// A fitted Gaussian process on points in the unit cube.
+/// The posterior over the unit cube, with values of running trials imagined.
 pub(super) struct Model {
-    points: Vec<Vec<f64>>,
     kinds: Vec<Kind>,
-    inverse_squares: Vec<f64>,
-    signal: f64,
-    alpha: Vec<f64>,
-    inverse: Mat<f64>,
-    best_mean: f64,
+    pub(super) theta: Theta,
+    /// Coordinates of all points, one coordinate after the other.
+    columns: Vec<Vec<f64>>,
+    /// Whether no coordinate is a category or missing.
+    plain: bool,
+    n: usize,
+    /// The inverse of the Cholesky factor, column by column: column `j` from row `j` on.
+    factor: Vec<f64>,
+    /// `K⁻¹ y`, one for each imagined outcome of the running trials.
+    alphas: Vec<Vec<f64>>,
 }
 
-/// Log hyperparameters: one inverse squared length scale per coordinate, then signal and
-/// noise variance.
-type Theta = Vec<f64>;
+/// Memory that predictions share.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    k: Vec<f64>,
+    slopes: Vec<f64>,
+    whitened: Vec<f64>,
+    solved: Vec<f64>,
+    /// Posterior mean for each imagined outcome.
+    pub(super) means: Vec<f64>,
+    /// Gradient of each mean, one after the other, where asked for.
+    pub(super) mean_gradients: Vec<f64>,
+    pub(super) variance: f64,
+    pub(super) variance_gradient: Vec<f64>,
+}
 
 impl Model {
-    /// Fits by maximum a posteriori; `None` when no start gives a positive definite
-    /// kernel matrix (which the noise floor all but rules out).
-    pub(super) fn fit(
-        points: Vec<Vec<f64>>,
-        scores: &[f64],
-        kinds: Vec<Kind>,
-        rng: &mut impl Rng,
+    /// Conditions on values at points. `None` when the kernel matrix is not positive
+    /// definite, which the noise all but rules out.
+    pub(super) fn new(
+        points: &[Arc<[f64]>],
+        values: &[f64],
+        kinds: &[Kind],
+        theta: Theta,
     ) -> Option<Self> {
-        let y = standardise(scores);
-        let problem = Problem { distances: distances(&points, &kinds), y: &y, dims: kinds.len() };
-        let mut best: Option<(f64, Theta)> = None;
-        for start in 0..RESTARTS {
-            let theta = (0..kinds.len() + 2).map(|i| {
-                let centre = if i == kinds.len() + 1 { 1e-3f64.ln() } else { 0.0 };
-                centre + if start == 0 { 0.0 } else { rng.random_range(-1.5..1.5) }
-            });
-            let (value, theta) = problem.climb(theta.collect());
-            if value.is_finite() && best.as_ref().is_none_or(|(top, _)| value > *top) {
-                best = Some((value, theta));
-            }
-        }
-        let (_, theta) = best?;
-        let llt = problem.kernel(&theta)?;
-        let n = y.len();
-        let alpha = llt.solve(Mat::from_fn(n, 1, |i, _| y[i]));
-        let inverse = llt.solve(Mat::<f64>::identity(n, n));
+        let n = points.len();
+        let columns: Vec<Vec<f64>> =
+            (0..kinds.len()).map(|k| points.iter().map(|p| p[k]).collect()).collect();
+        let plain = kinds.iter().all(|k| *k == Kind::Number)
+            && columns.iter().flatten().all(|v| !v.is_nan());
         let mut model = Self {
-            kinds,
-            inverse_squares: theta[..problem.dims].iter().map(|t| t.exp()).collect(),
-            signal: theta[problem.dims].exp(),
-            alpha: (0..n).map(|i| alpha[(i, 0)]).collect(),
-            inverse,
-            best_mean: f64::NEG_INFINITY,
-            points,
+            kinds: kinds.to_vec(),
+            theta,
+            columns,
+            plain,
+            n,
+            factor: Vec::new(),
+            alphas: Vec::new(),
         };
-        model.best_mean =
-            (0..n).map(|i| model.posterior(&model.points[i]).0).fold(f64::NEG_INFINITY, f64::max);
+        let mut r2 = vec![0.0; n];
+        let mut rows = vec![0.0; n * n];
+        for (i, point) in points.iter().enumerate() {
+            model.distances(point, &mut r2);
+            for j in 0..=i {
+                rows[i * n + j] = model.theta.signal * matern(r2[j]).0;
+            }
+            rows[i * n + i] += model.theta.noise;
+        }
+        let matrix = Mat::from_fn(n, n, |i, j| if i >= j { rows[i * n + j] } else { 0.0 });
+        let llt = Llt::new(matrix.as_ref(), Side::Lower).ok()?;
+        let mut inverse = Mat::<f64>::zeros(n, n);
+        faer::linalg::triangular_inverse::invert_lower_triangular(
+            inverse.as_mut(),
+            llt.L(),
+            faer::Par::Seq,
+        );
+        model.factor = Vec::with_capacity(n * (n + 1) / 2);
+        for j in 0..n {
+            model.factor.extend((j..n).map(|i| inverse[(i, j)]));
+        }
+        model.alphas = vec![model.solve(values)];
         Some(model)
     }
 
-    /// Mean and variance of the noise-free function at a point, in standardised units.
-    pub(super) fn posterior(&self, point: &[f64]) -> (f64, f64) {
-        let n = self.points.len();
-        let k: Vec<f64> = self.points.iter().map(|p| self.covariance(p, point)).collect();
-        let mean = k.iter().zip(&self.alpha).map(|(k, a)| k * a).sum();
-        let mut explained = 0.0;
-        for (j, &kj) in k.iter().enumerate() {
-            let column = self.inverse.col(j);
-            explained += kj * (0..n).map(|i| column[i] * k[i]).sum::<f64>();
+    /// `K⁻¹ v`.
+    fn solve(&self, v: &[f64]) -> Vec<f64> {
+        let mut whitened = vec![0.0; self.n];
+        multiply(&self.factor, v, &mut whitened);
+        let mut solved = vec![0.0; self.n];
+        multiply_transposed(&self.factor, &whitened, &mut solved);
+        solved
+    }
+
+    /// Conditions also on running trials, whose values are drawn `draws` times from the
+    /// posterior together (Snoek et al. 2012). Values of all points are needed again.
+    pub(super) fn with_running(
+        self,
+        points: &[Arc<[f64]>],
+        values: &[f64],
+        running: &[Arc<[f64]>],
+        draws: usize,
+        rng: &mut impl Rng,
+    ) -> Option<(Self, Vec<Vec<f64>>)> {
+        let mut all = points.to_vec();
+        let mut outcomes = vec![values.to_vec(); draws];
+        let mut model = self;
+        // One running trial after the other, each given those before it.
+        let mut scratch = Scratch::default();
+        for point in running {
+            let mut drawn = Vec::with_capacity(draws);
+            model.predict(point, false, &mut scratch);
+            let spread = scratch.variance.sqrt();
+            for d in 0..draws {
+                let mean = scratch.means[d.min(scratch.means.len() - 1)];
+                drawn.push(mean + spread * normal(rng));
+            }
+            all.push(point.clone());
+            for (outcome, drawn) in outcomes.iter_mut().zip(drawn) {
+                outcome.push(drawn);
+            }
+            let kinds = model.kinds.clone();
+            model = Self::new(&all, &outcomes[0], &kinds, model.theta)?;
+            model.alphas = outcomes.iter().map(|o| model.solve(o)).collect();
         }
-        (mean, (self.signal - explained).max(1e-12))
+        Some((model, outcomes))
     }
 
-    /// The largest posterior mean over the observed points: under noise a steadier
-    /// incumbent than the largest observation.
-    pub(super) fn best_mean(&self) -> f64 {
-        self.best_mean
+    /// Squared scaled distances of a point to all.
+    fn distances(&self, point: &[f64], r2: &mut [f64]) {
+        r2.fill(0.0);
+        for (k, column) in self.columns.iter().enumerate() {
+            let (weight, x) = (self.theta.inverse_squares[k], point[k]);
+            if self.plain && !x.is_nan() {
+                for (r2, c) in r2.iter_mut().zip(column) {
+                    *r2 += weight * (x - c) * (x - c);
+                }
+            } else {
+                for (r2, c) in r2.iter_mut().zip(column) {
+                    *r2 += weight * squared(self.kinds[k], x, *c);
+                }
+            }
+        }
     }
 
-    pub(super) fn points(&self) -> &[Vec<f64>] {
-        &self.points
+    /// Means and variance of the noise-free function at a point, and their gradients over
+    /// the coordinates that are numbers (0 for the others).
+    pub(super) fn predict(&self, point: &[f64], gradient: bool, s: &mut Scratch) {
+        let n = self.n;
+        for buffer in [&mut s.k, &mut s.slopes, &mut s.whitened] {
+            buffer.resize(n, 0.0);
+        }
+        self.distances(point, &mut s.k);
+        let signal = self.theta.signal;
+        for (k, slope) in s.k.iter_mut().zip(&mut s.slopes) {
+            let (value, derivative) = matern(*k);
+            (*k, *slope) = (signal * value, signal * derivative);
+        }
+        s.means.clear();
+        s.means.extend(self.alphas.iter().map(|alpha| dot(alpha, &s.k)));
+        multiply(&self.factor, &s.k, &mut s.whitened);
+        let explained = dot(&s.whitened, &s.whitened);
+        s.variance = (signal - explained).max(1e-12 * signal);
+        if !gradient {
+            return;
+        }
+        let dims = self.columns.len();
+        s.solved.resize(n, 0.0);
+        multiply_transposed(&self.factor, &s.whitened, &mut s.solved);
+        s.mean_gradients.clear();
+        s.mean_gradients.resize(dims * self.alphas.len(), 0.0);
+        s.variance_gradient.clear();
+        s.variance_gradient.resize(dims, 0.0);
+        for k in 0..dims {
+            if self.kinds[k] == Kind::Category || point[k].is_nan() {
+                continue;
+            }
+            let column = &self.columns[k];
+            let weight = self.theta.inverse_squares[k];
+            // d r² / d x, once per pair.
+            for i in 0..n {
+                let away = if column[i].is_nan() { 0.0 } else { point[k] - column[i] };
+                s.k[i] = 2.0 * weight * away * s.slopes[i];
+            }
+            s.variance_gradient[k] = -2.0 * dot(&s.solved, &s.k);
+            for (draw, alpha) in self.alphas.iter().enumerate() {
+                s.mean_gradients[draw * dims + k] = dot(alpha, &s.k);
+            }
+        }
     }
 
     pub(super) fn dims(&self) -> usize {
-        self.kinds.len()
-    }
-
-    fn covariance(&self, a: &[f64], b: &[f64]) -> f64 {
-        let terms = self.kinds.iter().zip(&self.inverse_squares).zip(a.iter().zip(b));
-        let r2 = terms.map(|((&kind, w), (&a, &b))| w * squared(kind, a, b)).sum();
-        self.signal * matern(r2).0
+        self.columns.len()
     }
 }
 
-fn standardise(scores: &[f64]) -> Vec<f64> {
-    let n = scores.len() as f64;
-    let mean = scores.iter().sum::<f64>() / n;
-    let variance = scores.iter().map(|s| (s - mean).powi(2)).sum::<f64>() / n;
-    let scale = if variance > 0.0 { variance.sqrt() } else { 1.0 };
-    scores.iter().map(|s| (s - mean) / scale).collect()
-}
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    struct Dot<'a>(&'a [f64], &'a [f64]);
+    impl pulp::WithSimd for Dot<'_> {
+        type Output = f64;
 
-/// Per coordinate, the squared distances of all pairs, row by row.
-fn distances(points: &[Vec<f64>], kinds: &[Kind]) -> Vec<Vec<f64>> {
-    let along = |(d, &kind): (usize, &Kind)| {
-        let pairs = points.iter().flat_map(|a| points.iter().map(move |b| (a[d], b[d])));
-        pairs.map(|(a, b)| squared(kind, a, b)).collect()
-    };
-    kinds.iter().enumerate().map(along).collect()
-}
-
-/// The posterior of the hyperparameters.
-struct Problem<'a> {
-    distances: Vec<Vec<f64>>,
-    y: &'a [f64],
-    dims: usize,
-}
-
-impl Problem<'_> {
-    fn scaled(&self, theta: &[f64], pair: usize) -> f64 {
-        self.distances.iter().zip(theta).map(|(d, t)| d[pair] * t.exp()).sum()
+        #[inline(always)]
+        fn with_simd<S: pulp::Simd>(self, simd: S) -> f64 {
+            let (a, a_rest) = S::as_simd_f64s(self.0);
+            let (b, b_rest) = S::as_simd_f64s(self.1);
+            let mut sums = [simd.splat_f64s(0.0); 4];
+            for (i, (a, b)) in a.iter().zip(b).enumerate() {
+                sums[i % 4] = simd.mul_add_e_f64s(*a, *b, sums[i % 4]);
+            }
+            let sum = simd.add_f64s(
+                simd.add_f64s(sums[0], sums[1]),
+                simd.add_f64s(sums[2], sums[3]),
+            );
+            let rest: f64 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+            simd.reduce_sum_f64s(sum) + rest
+        }
     }
+    let n = a.len().min(b.len());
+    pulp::Arch::new().dispatch(Dot(&a[..n], &b[..n]))
+}
 
-    fn kernel(&self, theta: &[f64]) -> Option<Llt<f64>> {
-        let n = self.y.len();
-        let (signal, noise) = (theta[self.dims].exp(), theta[self.dims + 1].exp());
-        let k = Mat::from_fn(n, n, |i, j| {
-            let value = signal * matern(self.scaled(theta, i * n + j)).0;
-            if i == j { value + noise + SMALLEST_NOISE } else { value }
-        });
-        k.llt(Side::Lower).ok()
-    }
+/// `W v` for a packed lower triangle.
+fn multiply(factor: &[f64], v: &[f64], out: &mut [f64]) {
+    struct Multiply<'a>(&'a [f64], &'a [f64], &'a mut [f64]);
+    impl pulp::WithSimd for Multiply<'_> {
+        type Output = ();
 
-    /// Log posterior and its gradient; priors are Gamma-like on the inverse squared length
-    /// scales and the signal, and pull the noise towards 1e-4.
-    fn value(&self, theta: &[f64]) -> Option<(f64, Vec<f64>)> {
-        let n = self.y.len();
-        let llt = self.kernel(theta)?;
-        let y = Mat::from_fn(n, 1, |i, _| self.y[i]);
-        let alpha = llt.solve(&y);
-        let inverse = llt.solve(Mat::<f64>::identity(n, n));
-        let fit: f64 = (0..n).map(|i| self.y[i] * alpha[(i, 0)]).sum();
-        let log_det: f64 = (0..n).map(|i| llt.L()[(i, i)].ln()).sum();
-        let mut value = -0.5 * fit - log_det;
-        let mut gradient = vec![0.0; theta.len()];
-        let (signal, noise) = (theta[self.dims].exp(), theta[self.dims + 1].exp());
-        // dL/dθ = ½ tr((α αᵀ − K⁻¹) dK/dθ)
-        for i in 0..n {
+        #[inline(always)]
+        fn with_simd<S: pulp::Simd>(self, _simd: S) {
+            let Self(factor, v, out) = self;
+            let n = v.len();
+            out.fill(0.0);
+            let mut at = 0;
             for j in 0..n {
-                let weight = 0.5 * (alpha[(i, 0)] * alpha[(j, 0)] - inverse[(i, j)]);
-                let pair = i * n + j;
-                let (k, slope) = matern(self.scaled(theta, pair));
-                gradient[self.dims] += weight * signal * k;
-                for (d, squares) in self.distances.iter().enumerate() {
-                    gradient[d] += weight * signal * slope * squares[pair] * theta[d].exp();
+                let column = &factor[at..at + n - j];
+                let x = v[j];
+                for (o, w) in out[j..].iter_mut().zip(column) {
+                    *o += x * w;
                 }
-                if i == j {
-                    gradient[self.dims + 1] += weight * noise;
-                }
+                at += n - j;
             }
         }
-        for (t, g) in theta[..self.dims].iter().zip(&mut gradient) {
-            // Log-normal around a length scale of 1 with a wide spread.
-            value -= 0.5 * (t / 2.0).powi(2);
-            *g -= t / 4.0;
-        }
-        let priors = [(self.dims, 0.0, 1.0), (self.dims + 1, 1e-4f64.ln(), 3.0)];
-        for (index, centre, spread) in priors {
-            let z: f64 = (theta[index] - centre) / spread;
-            value -= 0.5 * z * z;
-            gradient[index] -= z / spread;
-        }
-        value.is_finite().then_some((value, gradient))
     }
-
-    /// Gradient ascent with the Barzilai–Borwein step and backtracking.
-    fn climb(&self, mut theta: Theta) -> (f64, Theta) {
-        let Some((mut value, mut gradient)) = self.value(&theta) else {
-            return (f64::NEG_INFINITY, theta);
-        };
-        let mut rate = 0.1;
-        for _ in 0..STEPS {
-            let norm = gradient.iter().map(|g| g * g).sum::<f64>();
-            if norm < 1e-8 {
-                break;
-            }
-            let mut accepted = None;
-            for _ in 0..20 {
-                let next: Theta = theta
-                    .iter()
-                    .zip(&gradient)
-                    .map(|(t, g)| (t + (rate * g).clamp(-1.0, 1.0)).clamp(-12.0, 8.0))
-                    .collect();
-                match self.value(&next) {
-                    Some((v, g)) if v > value => {
-                        accepted = Some((next, v, g));
-                        break;
-                    }
-                    _ => rate *= 0.5,
-                }
-            }
-            let Some((next, next_value, next_gradient)) = accepted else {
-                break;
-            };
-            let (mut ss, mut sy) = (0.0, 0.0);
-            for i in 0..theta.len() {
-                let s = next[i] - theta[i];
-                ss += s * s;
-                sy += s * (gradient[i] - next_gradient[i]);
-            }
-            rate = if sy > 1e-12 { (ss / sy).clamp(1e-4, 10.0) } else { rate * 2.0 };
-            let gain = next_value - value;
-            (theta, value, gradient) = (next, next_value, next_gradient);
-            if gain < 1e-7 {
-                break;
-            }
-        }
-        (value, theta)
-    }
+    pulp::Arch::new().dispatch(Multiply(factor, v, out));
 }
 
-#[cfg(test)]
-mod tests {
-    use rand::SeedableRng;
-    use rand_chacha::ChaCha8Rng;
-
-    use super::*;
-
-    fn points() -> (Vec<Vec<f64>>, Vec<f64>) {
-        let points: Vec<Vec<f64>> =
-            (0..8).map(|i| vec![f64::from(i) / 7.0, f64::from(i * 3 % 8) / 7.0]).collect();
-        let scores = points.iter().map(|p| (3.0 * p[0]).sin() + 0.2 * p[1]).collect();
-        (points, scores)
-    }
-
-    #[test]
-    fn the_gradient_of_the_posterior_matches_differences() {
-        let (points, scores) = points();
-        let kinds = [Kind::Number, Kind::Category];
-        let y = standardise(&scores);
-        let problem = Problem { distances: distances(&points, &kinds), y: &y, dims: 2 };
-        let theta = vec![0.7, -0.4, 0.2, -3.0];
-        let (_, gradient) = problem.value(&theta).unwrap();
-        for i in 0..theta.len() {
-            let at = |delta: f64| {
-                let mut t = theta.clone();
-                t[i] += delta;
-                problem.value(&t).unwrap().0
-            };
-            let numeric = (at(1e-5) - at(-1e-5)) / 2e-5;
-            assert!((numeric - gradient[i]).abs() < 1e-6, "{i}: {numeric} {}", gradient[i]);
-        }
-    }
-
-    #[test]
-    fn it_interpolates_smooth_data_and_is_unsure_far_away() {
-        let (points, scores) = points();
-        let y = standardise(&scores);
-        let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let kinds = vec![Kind::Number, Kind::Number];
-        let model = Model::fit(points.clone(), &scores, kinds, &mut rng).unwrap();
-        for (point, y) in points.iter().zip(&y) {
-            assert!((model.posterior(point).0 - y).abs() < 0.2);
-        }
-        assert!(model.posterior(&[5.0, 5.0]).1 > 10.0 * model.posterior(&points[3]).1);
+/// `W' v` for a packed lower triangle.
+fn multiply_transposed(factor: &[f64], v: &[f64], out: &mut [f64]) {
+    let n = v.len();
+    let mut at = 0;
+    for j in 0..n {
+        out[j] = dot(&factor[at..at + n - j], &v[j..]);
+        at += n - j;
     }
 }

@@ -1,0 +1,223 @@
+use rand::{Rng, RngExt};
+
+use super::super::layout::{Column, Kind};
+use super::super::normal;
+
+/// Columns with at most this many values have exact masses; with more, densities.
+const MOST_MASSES: usize = 32;
+/// The newest trials have full weight.
+const FULL_WEIGHT: usize = 25;
+
+/// A mixture of products: one component per trial and a broad one, the prior.
+pub(super) struct Parzen<'c> {
+    columns: &'c [Column],
+    /// Logarithms, and their running sum for drawing.
+    log_weights: Vec<f64>,
+    cumulative: Vec<f64>,
+    marginals: Vec<Marginal>,
+}
+
+/// One column of all components.
+enum Marginal {
+    /// Truncated normals: centres (NaN where not there), widths and log normalisers.
+    Normal { centres: Vec<f64>, widths: Vec<f64>, norms: Vec<f64> },
+    /// The level of each component (`usize::MAX` where it is not there), and the log
+    /// probabilities of its own and of every other level.
+    Category { own: Vec<usize>, levels: usize, same: f64, other: f64 },
+}
+
+impl<'c> Parzen<'c> {
+    /// From rows, oldest first.
+    pub(super) fn new(rows: &[&[f64]], columns: &'c [Column]) -> Self {
+        let n = rows.len();
+        let weights: Vec<f64> = (0..n).map(|i| weight(i, n)).chain([1.0]).collect();
+        let sum: f64 = weights.iter().sum();
+        let mut total = 0.0;
+        let cumulative = weights.iter().map(|w| {
+            total += w / sum;
+            total
+        });
+        let cumulative = cumulative.collect();
+        let marginal = |(k, column): (usize, &Column)| {
+            let values = rows.iter().map(|row| row[k]);
+            match (column.kind, &column.levels) {
+                (Kind::Category, Some(levels)) => category(values, levels),
+                _ => normals(values.collect(), column),
+            }
+        };
+        Self {
+            columns,
+            log_weights: weights.iter().map(|w| (w / sum).ln()).collect(),
+            cumulative,
+            marginals: columns.iter().enumerate().map(marginal).collect(),
+        }
+    }
+
+    /// A point, every coordinate drawn.
+    pub(super) fn draw(&self, rng: &mut impl Rng) -> Vec<f64> {
+        let u: f64 = rng.random();
+        let last = self.cumulative.len() - 1;
+        let component = self.cumulative.partition_point(|c| *c < u).min(last);
+        let mut coordinate = |(marginal, column): (&Marginal, &Column)| match marginal {
+            Marginal::Category { own, levels, same, .. } => {
+                let own = own[component];
+                let at = if own < *levels && rng.random::<f64>() < same.exp() {
+                    own
+                } else {
+                    let other = rng.random_range(0..*levels);
+                    // The others share what is left evenly.
+                    if other == own { (other + 1) % levels } else { other }
+                };
+                column.levels.as_ref().map_or(0.5, |l| l[at])
+            }
+            Marginal::Normal { centres, widths, .. } => {
+                let (centre, width) = (centres[component], widths[component]);
+                if centre.is_nan() {
+                    return rng.random();
+                }
+                // The centre is inside, so at least a third is kept.
+                loop {
+                    let x = centre + width * normal(rng);
+                    if (0.0..=1.0).contains(&x) {
+                        return x;
+                    }
+                }
+            }
+        };
+        self.marginals.iter().zip(self.columns).map(&mut coordinate).collect()
+    }
+
+    pub(super) fn log_densities(&self, points: &[Vec<f64>]) -> Vec<f64> {
+        let n = self.log_weights.len();
+        let mut parts = vec![0.0; n];
+        let log_density = |point: &Vec<f64>| {
+            parts.copy_from_slice(&self.log_weights);
+            for (k, marginal) in self.marginals.iter().enumerate() {
+                if !point[k].is_nan() {
+                    marginal.add(point[k], &self.columns[k], &mut parts);
+                }
+            }
+            let top = parts.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            top + parts.iter().map(|p| (p - top).exp()).sum::<f64>().ln()
+        };
+        points.iter().map(log_density).collect()
+    }
+}
+
+impl Marginal {
+    /// Adds each component's log density at `x`.
+    fn add(&self, x: f64, column: &Column, parts: &mut [f64]) {
+        match self {
+            Self::Category { own, levels, same, other } => {
+                let at = column.levels.iter().flatten().position(|l| *l == x);
+                let prior = -(*levels as f64).ln();
+                for (part, own) in parts.iter_mut().zip(own) {
+                    *part += match at {
+                        _ if own >= levels => prior,
+                        Some(at) if at == *own => *same,
+                        _ => *other,
+                    };
+                }
+            }
+            Self::Normal { centres, widths, norms } => {
+                let few = column.levels.as_ref().filter(|l| l.len() <= MOST_MASSES);
+                if let Some(levels) = few {
+                    let at = levels.iter().position(|l| *l == x).unwrap_or(0);
+                    let low = at.checked_sub(1).map_or(0.0, |b| 0.5 * (levels[b] + levels[at]));
+                    let high = levels.get(at + 1).map_or(1.0, |a| 0.5 * (levels[at] + a));
+                    for (i, part) in parts.iter_mut().enumerate() {
+                        *part += if centres[i].is_nan() {
+                            (high - low).ln()
+                        } else {
+                            mass(centres[i], widths[i], low, high).max(1e-300).ln() - norms[i]
+                        };
+                    }
+                    return;
+                }
+                for (i, part) in parts.iter_mut().enumerate() {
+                    // Where a component has no such parameter its density is the prior's, 1.
+                    if !centres[i].is_nan() {
+                        let z = (x - centres[i]) / widths[i];
+                        *part -= 0.5 * z * z + norms[i];
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Older trials count less: from `1/n` up to 1 for the newest 25.
+fn weight(i: usize, n: usize) -> f64 {
+    let ramp = n.saturating_sub(FULL_WEIGHT);
+    if i >= ramp {
+        return 1.0;
+    }
+    let first = 1.0 / n as f64;
+    if ramp == 1 { first } else { first + (1.0 - first) * i as f64 / (ramp - 1) as f64 }
+}
+
+fn category(values: impl Iterator<Item = f64>, levels: &[f64]) -> Marginal {
+    let level = |v: f64| levels.iter().position(|l| *l == v).unwrap_or(usize::MAX);
+    let own: Vec<usize> = values.map(level).chain([usize::MAX]).collect();
+    // The prior's weight, 1, is spread over the components and then over the levels.
+    let spread = 1.0 / own.len() as f64;
+    let all = 1.0 + spread * levels.len() as f64;
+    let (same, other) = (((1.0 + spread) / all).ln(), (spread / all).ln());
+    Marginal::Category { own, levels: levels.len(), same, other }
+}
+
+/// Widths reach to the farther neighbour, within `1 / min(100, n + 2)` and 1.
+fn normals(mut centres: Vec<f64>, column: &Column) -> Marginal {
+    let n = centres.len();
+    let mut order: Vec<usize> = (0..n).filter(|&i| !centres[i].is_nan()).collect();
+    order.sort_unstable_by(|&a, &b| centres[a].total_cmp(&centres[b]));
+    let least = 1.0 / (n as f64 + 2.0).min(100.0);
+    let mut widths = vec![1.0; n + 1];
+    for (place, &i) in order.iter().enumerate() {
+        let before = place.checked_sub(1).map(|p| centres[i] - centres[order[p]]);
+        let after = order.get(place + 1).map(|&a| centres[a] - centres[i]);
+        // The ends of the range count only for a single trial.
+        let width = match (before, after) {
+            (Some(b), Some(a)) => b.max(a),
+            (None, None) => centres[i].max(1.0 - centres[i]),
+            (Some(v), None) | (None, Some(v)) => v,
+        };
+        widths[i] = width.clamp(least, 1.0);
+    }
+    centres.push(0.5);
+    let discrete = column.levels.as_ref().is_some_and(|l| l.len() <= MOST_MASSES);
+    let norm = |(centre, width): (&f64, &f64)| {
+        let inside = mass(*centre, *width, 0.0, 1.0).ln();
+        if discrete { inside } else { inside + width.ln() + 0.5 * (2.0 * std::f64::consts::PI).ln() }
+    };
+    let norms = centres.iter().zip(&widths).map(norm).collect();
+    Marginal::Normal { centres, widths, norms }
+}
+
+/// The mass of a normal between two points.
+fn mass(centre: f64, width: f64, low: f64, high: f64) -> f64 {
+    let scale = std::f64::consts::FRAC_1_SQRT_2 / width;
+    let (a, b) = ((low - centre) * scale, (high - centre) * scale);
+    // From the nearer tail, where differences of probabilities keep their digits.
+    if a > 0.0 {
+        0.5 * (libm::erfc(a) - libm::erfc(b))
+    } else {
+        0.5 * (libm::erfc(-b) - libm::erfc(-a))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_are_optunas() {
+        // optuna 5.0.0: optuna.samplers._tpe.sampler.default_weights(30)
+        let expected = [1.0 / 30.0, 0.275, 0.516_666_666_666_666_7, 0.758_333_333_333_333_4, 1.0];
+        for (i, w) in expected.iter().enumerate() {
+            assert!((weight(i, 30) - w).abs() < 1e-12);
+        }
+        assert_eq!(weight(5, 30), 1.0);
+        assert_eq!(weight(0, 25), 1.0);
+    }
+}
