@@ -20,6 +20,10 @@ pub use pruner::{
 };
 pub use record::{Attributes, State, StudyRecord, TrialRecord};
 pub use space::Space;
+#[cfg(feature = "postgres")]
+pub use storage::Postgres;
+#[cfg(feature = "sqlite")]
+pub use storage::Sqlite;
 pub use storage::{Journal, Memory, Op, Scope, Storage};
 pub use study::{Study, Values, hypervolume, pareto_front};
 pub use suggester::{Auto, GaussianProcess, Grid, Random, Sobol, Suggester, Task, Tpe};

@@ -189,3 +189,9 @@ pub struct StudyRecord {
     /// Notes of the library.
     pub system_attrs: Attributes,
 }
+
+/// Now, in the microseconds that files and databases keep.
+pub(crate) fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
+}

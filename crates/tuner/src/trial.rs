@@ -1,11 +1,10 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use serde_json::Value as Json;
 
 use crate::pruner::{PruneTask, Pruner};
-use crate::record::key;
+use crate::record::{key, now};
 use crate::storage::choice_from_json;
 use crate::study::{Lease, stream};
 use crate::{
@@ -328,7 +327,7 @@ impl Trial {
         values: Option<Vec<f64>>,
         reason: Option<String>,
     ) -> Result<TrialRecord> {
-        let (trial, at) = (self.record.id, Timestamp::now());
+        let (trial, at) = (self.record.id, now());
         let mut ops = Vec::new();
         if let Some(reason) = reason {
             let (scope, key) = (Scope::System, key::FAIL_REASON.to_owned());

@@ -6,6 +6,8 @@ mod memory;
 mod op;
 mod python;
 mod replay;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod sql;
 pub(crate) mod worker;
 
 use std::fmt::Debug;
@@ -15,6 +17,10 @@ pub use journal::Journal;
 pub(crate) use json::value as choice_from_json;
 pub use memory::Memory;
 pub use op::{Op, Scope};
+#[cfg(feature = "postgres")]
+pub use sql::Postgres;
+#[cfg(feature = "sqlite")]
+pub use sql::Sqlite;
 
 use crate::{Result, StudyRecord, TrialRecord};
 
@@ -49,5 +55,23 @@ pub trait Storage: Debug + Send + Sync {
     /// Whether it outlives the process, so that trials can be lost and found.
     fn is_lasting(&self) -> bool {
         true
+    }
+}
+
+impl Storage for Box<dyn Storage> {
+    fn studies(&self) -> Result<Vec<StudyRecord>> {
+        (**self).studies()
+    }
+
+    fn trials(&self, study: u64) -> Result<Vec<Arc<TrialRecord>>> {
+        (**self).trials(study)
+    }
+
+    fn commit(&self, ops: &[Op]) -> Result<Option<u64>> {
+        (**self).commit(ops)
+    }
+
+    fn is_lasting(&self) -> bool {
+        (**self).is_lasting()
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
-use crate::record::key;
+use crate::record::{key, now};
 use crate::{Op, Scope, Storage, TrialRecord};
 
 /// The running trials of one study in this process.
@@ -87,7 +87,7 @@ impl Drop for Lease {
 
 /// A lease from now on, for this process.
 pub(super) fn granted(lease: Duration) -> Json {
-    let until = Timestamp::now().as_second().saturating_add(lease.as_secs().max(1) as i64);
+    let until = now().as_second().saturating_add(lease.as_secs().max(1) as i64);
     let mut granted = json!({ "until": until });
     if let Some(process) = process(std::process::id()) {
         granted["process"] = process.into();

@@ -24,7 +24,7 @@ pub use values::Values;
 
 use self::lease::Keeper;
 use crate::pruner::{NoPruner, Pruner};
-use crate::record::key;
+use crate::record::{key, now};
 use crate::suggester::{Auto, Suggester, Task};
 use crate::trial::Shared;
 use crate::{
@@ -342,7 +342,7 @@ impl Study {
         let lease = lasting.then(|| lease::granted(self.lease));
         let history = self.trials()?;
         for waiting in history.iter().filter(|t| t.state == State::Waiting) {
-            let (trial, at) = (waiting.id, Timestamp::now());
+            let (trial, at) = (waiting.id, now());
             let mut ops = vec![Op::SetState { trial, state: State::Running, values: None, at }];
             ops.extend(lease.clone().map(|value| Op::SetTrialAttr {
                 trial,
@@ -371,7 +371,7 @@ impl Study {
         if !planned.is_empty() {
             record.system_attrs.insert(key::PLANNED.to_owned(), json!(planned));
         }
-        record.started = Some(Timestamp::now());
+        record.started = Some(now());
         let id = self.create(record.clone(), record.started)?;
         let id = id.ok_or(Error::Missing { what: "trial", id: expected })?;
         let history = self.trials()?;
@@ -469,7 +469,7 @@ impl Study {
         if !self.shared.storage.is_lasting() {
             return Ok(());
         }
-        let now = Timestamp::now();
+        let now = now();
         let history = self.trials()?;
         for lost in history.iter().filter(|t| t.state == State::Running && lease::is_lost(t, now)) {
             let retried = lost.system_attrs.get(key::RETRY_HISTORY).and_then(Json::as_array);
@@ -491,7 +491,7 @@ impl Study {
         reason: &str,
         again: bool,
     ) -> Result<()> {
-        let (trial, at) = (lost.id, Timestamp::now());
+        let (trial, at) = (lost.id, now());
         let mut ops = vec![
             Op::SetTrialAttr {
                 trial,

@@ -10,7 +10,7 @@ use super::super::json::{decode as distribution, encode as distribution_json};
 use super::super::python::{dumps, float, quoted, string};
 use super::super::{Op, Scope};
 use crate::record::number;
-use crate::{Attributes, Direction, State, TrialRecord};
+use crate::{Attributes, Direction, Distribution, State, TrialRecord};
 
 fn state_code(state: State) -> u8 {
     match state {
@@ -126,7 +126,7 @@ pub(super) fn encode(op: &Op, worker: &str) -> String {
         Op::SetParam { trial, name, internal, distribution } => Line::new(5, worker)
             .number("trial_id", trial)
             .text("param_name", name)
-            .raw("param_value_internal", &float(*internal))
+            .raw("param_value_internal", &internal_json(*internal, distribution))
             .text("distribution", &distribution_json(distribution))
             .end(),
         Op::SetState { trial, state, values, at } => {
@@ -157,6 +157,14 @@ pub(super) fn encode(op: &Op, worker: &str) -> String {
     }
 }
 
+/// A choice's position is an integer, all else a float.
+fn internal_json(internal: f64, distribution: &Distribution) -> String {
+    match distribution {
+        Distribution::Categorical { .. } => (internal as i64).to_string(),
+        _ => float(internal),
+    }
+}
+
 fn template_fields(line: Line, trial: &TrialRecord) -> Line {
     let (value, values) = match &trial.values[..] {
         [] => ("null".to_owned(), "null".to_owned()),
@@ -180,8 +188,9 @@ fn template_fields(line: Line, trial: &TrialRecord) -> Line {
     .map(
         "params",
         trial.params.iter().filter_map(|(k, v)| {
-            let internal = trial.distributions.get(k)?.to_internal(v)?;
-            Some((k.as_str(), float(internal)))
+            let distribution = trial.distributions.get(k)?;
+            let internal = distribution.to_internal(v)?;
+            Some((k.as_str(), internal_json(internal, distribution)))
         }),
     )
     .raw("user_attrs", &attrs(&trial.user_attrs))

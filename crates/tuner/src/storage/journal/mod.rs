@@ -19,7 +19,8 @@ use crate::{Error, Result, StudyRecord, TrialRecord};
 ///
 /// Every change is appended under the lock `<file>.lock` and synced before anything else
 /// happens. A line that a kill cut off is cut back to the last whole one by the next
-/// writer. A lock that stands 30 s without a write is taken from its owner.
+/// writer. A lock that stands 30 s without a write is taken from its owner; one of a killed
+/// process of this library at once.
 ///
 /// Attributes with the numbers NaN and infinity, which Python writes bare, are read as
 /// their names.
@@ -128,7 +129,7 @@ impl Storage for Journal {
     fn commit(&self, ops: &[Op]) -> Result<Option<u64>> {
         let mut inner = self.inner();
         let inner = &mut *inner;
-        let _lock = Lock::acquire(&self.path)?;
+        let _lock = Lock::acquire(&self.path, &inner.file)?;
         inner.read(&self.path)?;
         inner.mend(&self.path)?;
         let mut changed = inner.replay.clone();
