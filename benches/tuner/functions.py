@@ -91,3 +91,29 @@ ALL = {
     "mixed": mixed,
     "conditional": conditional,
 }
+
+
+def zdt1(trial):
+    x = [trial.suggest_float(f"x{i}", 0.0, 1.0) for i in range(30)]
+    g = 1 + 9 * sum(x[1:]) / 29
+    return x[0], g * (1 - math.sqrt(x[0] / g))
+
+
+def zdt3(trial):
+    x = [trial.suggest_float(f"x{i}", 0.0, 1.0) for i in range(30)]
+    g = 1 + 9 * sum(x[1:]) / 29
+    return x[0], g * (1 - math.sqrt(x[0] / g) - x[0] / g * math.sin(10 * math.pi * x[0]))
+
+
+def dtlz2(trial):
+    x = [trial.suggest_float(f"x{i}", 0.0, 1.0) for i in range(12)]
+    g = 1 + sum((v - 0.5) ** 2 for v in x[2:])
+    a, b = x[0] * math.pi / 2, x[1] * math.pi / 2
+    return g * math.cos(a) * math.cos(b), g * math.cos(a) * math.sin(b), g * math.sin(a)
+
+
+SEVERAL = {
+    "zdt1": (zdt1, [1.1, 6.0]),
+    "zdt3": (zdt3, [1.1, 6.0]),
+    "dtlz2": (dtlz2, [2.5, 2.5, 2.5]),
+}

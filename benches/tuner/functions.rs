@@ -5,10 +5,10 @@ use std::f64::consts::PI;
 use counterweight_tuner::{BoxError, Trial};
 
 /// A function of a trial's parameters whose minimum is 0.
-pub type Function = fn(&mut Trial) -> Result<f64, BoxError>;
+pub(crate) type Function = fn(&mut Trial) -> Result<f64, BoxError>;
 
 /// By name.
-pub const ALL: [(&str, Function); 6] = [
+pub(crate) const ALL: [(&str, Function); 6] = [
     ("branin", branin),
     ("hartmann6", hartmann),
     ("ackley5", ackley),
@@ -18,7 +18,7 @@ pub const ALL: [(&str, Function); 6] = [
 ];
 
 /// Branin on [-5, 10] × [0, 15].
-pub fn branin(trial: &mut Trial) -> Result<f64, BoxError> {
+pub(crate) fn branin(trial: &mut Trial) -> Result<f64, BoxError> {
     let x = trial.suggest_float("x0", -5.0..=10.0)?;
     let y = trial.suggest_float("x1", 0.0..=15.0)?;
     let bend = y - 5.1 / (4.0 * PI * PI) * x * x + 5.0 / PI * x - 6.0;
@@ -26,7 +26,7 @@ pub fn branin(trial: &mut Trial) -> Result<f64, BoxError> {
 }
 
 /// Hartmann's function of six variables on the unit cube.
-pub fn hartmann(trial: &mut Trial) -> Result<f64, BoxError> {
+pub(crate) fn hartmann(trial: &mut Trial) -> Result<f64, BoxError> {
     const ALPHA: [f64; 4] = [1.0, 1.2, 3.0, 3.2];
     const A: [[f64; 6]; 4] = [
         [10.0, 3.0, 17.0, 3.5, 1.7, 8.0],
@@ -50,7 +50,7 @@ pub fn hartmann(trial: &mut Trial) -> Result<f64, BoxError> {
 
 /// Ackley's function of five variables on [-32.768, 32.768], its minimum moved off the
 /// centre.
-pub fn ackley(trial: &mut Trial) -> Result<f64, BoxError> {
+pub(crate) fn ackley(trial: &mut Trial) -> Result<f64, BoxError> {
     const CENTRE: [f64; 5] = [7.3, -12.1, 3.9, 15.7, -5.2];
     let x = floats(trial, 5, -32.768, 32.768)?;
     let d: Vec<f64> = x.iter().zip(CENTRE).map(|(x, c)| x - c).collect();
@@ -60,7 +60,7 @@ pub fn ackley(trial: &mut Trial) -> Result<f64, BoxError> {
 }
 
 /// Rosenbrock's function of eight variables on [-5, 10].
-pub fn rosenbrock(trial: &mut Trial) -> Result<f64, BoxError> {
+pub(crate) fn rosenbrock(trial: &mut Trial) -> Result<f64, BoxError> {
     let x = floats(trial, 8, -5.0, 10.0)?;
     let term = |w: &[f64]| 100.0 * (w[1] - w[0] * w[0]).powi(2) + (1.0 - w[0]).powi(2);
     Ok(x.windows(2).map(term).sum())
@@ -68,7 +68,7 @@ pub fn rosenbrock(trial: &mut Trial) -> Result<f64, BoxError> {
 
 /// A real, a logarithmic, an integer and a categorical parameter that work on each other,
 /// as a learning rate, its decay, a depth and a choice of method would.
-pub fn mixed(trial: &mut Trial) -> Result<f64, BoxError> {
+pub(crate) fn mixed(trial: &mut Trial) -> Result<f64, BoxError> {
     let x = trial.suggest_float("x", -2.0..=2.0)?;
     let rate = trial.suggest_log_float("rate", 1e-5..=1.0)?.log10();
     let depth = trial.suggest_int("depth", 1..=12)? as f64;
@@ -88,7 +88,7 @@ pub fn mixed(trial: &mut Trial) -> Result<f64, BoxError> {
 }
 
 /// Parameters that are there only for one choice of method.
-pub fn conditional(trial: &mut Trial) -> Result<f64, BoxError> {
+pub(crate) fn conditional(trial: &mut Trial) -> Result<f64, BoxError> {
     let method = trial.suggest_categorical("method", &["tree", "net", "line"])?;
     let shared = trial.suggest_float("shared", 0.0..=1.0)?;
     let own = match method {
@@ -109,4 +109,34 @@ pub fn conditional(trial: &mut Trial) -> Result<f64, BoxError> {
 
 fn floats(trial: &mut Trial, n: usize, low: f64, high: f64) -> Result<Vec<f64>, BoxError> {
     (0..n).map(|i| Ok(trial.suggest_float(&format!("x{i}"), low..=high)?)).collect()
+}
+
+/// Several objectives, with the reference point of their hypervolume.
+pub(crate) type Objectives = (fn(&mut Trial) -> Result<Vec<f64>, BoxError>, &'static [f64]);
+
+/// By name: ZDT1 and ZDT3 (Zitzler et al. 2000) of 30 variables, DTLZ2 (Deb et al. 2002) of
+/// 12 variables and 3 objectives.
+pub(crate) const SEVERAL: [(&str, Objectives); 3] = [
+    ("zdt1", (zdt1, &[1.1, 6.0])),
+    ("zdt3", (zdt3, &[1.1, 6.0])),
+    ("dtlz2", (dtlz2, &[2.5, 2.5, 2.5])),
+];
+
+fn zdt1(trial: &mut Trial) -> Result<Vec<f64>, BoxError> {
+    let x = floats(trial, 30, 0.0, 1.0)?;
+    let g = 1.0 + 9.0 * x[1..].iter().sum::<f64>() / 29.0;
+    Ok(vec![x[0], g * (1.0 - (x[0] / g).sqrt())])
+}
+
+fn zdt3(trial: &mut Trial) -> Result<Vec<f64>, BoxError> {
+    let x = floats(trial, 30, 0.0, 1.0)?;
+    let g = 1.0 + 9.0 * x[1..].iter().sum::<f64>() / 29.0;
+    Ok(vec![x[0], g * (1.0 - (x[0] / g).sqrt() - x[0] / g * (10.0 * PI * x[0]).sin())])
+}
+
+fn dtlz2(trial: &mut Trial) -> Result<Vec<f64>, BoxError> {
+    let x = floats(trial, 12, 0.0, 1.0)?;
+    let g = 1.0 + x[2..].iter().map(|v| (v - 0.5).powi(2)).sum::<f64>();
+    let (a, b) = (x[0] * PI / 2.0, x[1] * PI / 2.0);
+    Ok(vec![g * a.cos() * b.cos(), g * a.cos() * b.sin(), g * a.sin()])
 }

@@ -207,7 +207,7 @@ impl Distribution {
     pub fn from_internal(&self, internal: f64) -> Option<Value> {
         match self {
             Self::Float { .. } => Some(Value::Float(internal)),
-            Self::Int { .. } => internal.is_finite().then(|| Value::Int(internal as i64)),
+            Self::Int { .. } => internal.is_finite().then_some(Value::Int(internal as i64)),
             Self::Categorical { choices } if internal >= 0.0 => {
                 choices.get(internal as usize).cloned()
             }

@@ -26,6 +26,8 @@ pub use storage::Postgres;
 pub use storage::Sqlite;
 pub use storage::{Journal, Memory, Op, Scope, Storage};
 pub use study::{Study, Values, hypervolume, pareto_front};
-pub use suggester::{Auto, GaussianProcess, Grid, Random, Sobol, Suggester, Task, Tpe};
+pub use suggester::{
+    Auto, CmaEs, GaussianProcess, Grid, Nsga2, Random, Sobol, Suggester, Task, Tpe,
+};
 pub use trial::Trial;
 pub use value::{Params, Value};

@@ -132,24 +132,32 @@ impl TrialRecord {
     /// The constraints' values, by name; unnamed ones by position. At most 0 is feasible.
     pub fn constraints(&self) -> BTreeMap<String, f64> {
         let mut constraints = BTreeMap::new();
+        self.each_constraint(|name, value| {
+            constraints.insert(name, value);
+        });
+        constraints
+    }
+
+    fn each_constraint(&self, mut take: impl FnMut(String, f64)) {
         for (name, value) in &self.system_attrs {
-            if name == key::CONSTRAINTS {
+            let Some(name) = name.strip_prefix(key::CONSTRAINTS) else { continue };
+            if name.is_empty() {
                 let listed = value.as_array().into_iter().flatten().enumerate();
-                constraints
-                    .extend(listed.filter_map(|(i, v)| Some((i.to_string(), number(v)?))));
-            } else if let Some(name) = name.strip_prefix("constraints:")
-                && let Some(value) = number(value)
-            {
-                constraints.insert(name.to_owned(), value);
+                listed.filter_map(|(i, v)| Some((i, number(v)?))).for_each(|(i, v)| {
+                    take(i.to_string(), v);
+                });
+            } else if let (Some(name), Some(value)) = (name.strip_prefix(':'), number(value)) {
+                take(name.to_owned(), value);
             }
         }
-        constraints
     }
 
     /// By how much its constraints are broken: the sum of the positive ones, 0 when
     /// feasible.
     pub fn violation(&self) -> f64 {
-        self.constraints().values().map(|&c| if c > 0.0 { c } else { 0.0 }).sum()
+        let mut sum = 0.0;
+        self.each_constraint(|_, value| sum += value.max(0.0));
+        sum
     }
 
     /// The values as losses, when it is complete with one value per direction.

@@ -135,11 +135,12 @@ impl<'s> Run<'s> {
                 self.over.store(true, Ordering::Relaxed);
             }
         }
-        if self.study.progress && self.study.directions().len() == 1 {
-            if let Some(best) = self.study.best()? {
-                let value = best.value().unwrap_or(f64::NAN);
-                self.bar.set_message(format!("best {value:.4} (trial {})", best.number));
-            }
+        if self.study.progress
+            && self.study.directions().len() == 1
+            && let Some(best) = self.study.best()?
+        {
+            let value = best.value().unwrap_or(f64::NAN);
+            self.bar.set_message(format!("best {value:.4} (trial {})", best.number));
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Trials as points of the unit cube.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value as Json;
@@ -72,6 +72,9 @@ impl Column {
     }
 }
 
+/// A trial's coordinates, if it has any.
+type Row = Option<Arc<[f64]>>;
+
 /// The parameters of a study as columns, and its trials as rows: coordinates in `[0, 1]`,
 /// NaN for a parameter that is not there.
 ///
@@ -81,8 +84,9 @@ impl Column {
 #[derive(Debug, Default)]
 pub(super) struct Table {
     pub(super) columns: Vec<Column>,
-    /// By trial id; `None` for a trial that has no place in these columns.
-    rows: HashMap<u64, Option<Arc<[f64]>>>,
+    /// By trial number, once it is told; without a row where it has no place in these
+    /// columns.
+    rows: Vec<Option<Row>>,
     fixed: Params,
     static_space: bool,
 }
@@ -121,17 +125,23 @@ impl Table {
         }
         self.static_space = task.space.is_some();
         self.fixed.clone_from(task.fixed);
-        for trial in task.history.iter().filter(|t| is_told(t)) {
-            if !self.rows.contains_key(&trial.id) {
-                self.rows.insert(trial.id, self.encode(&trial.params));
+        for trial in task.history {
+            if !self.knows(trial) && is_told(trial) {
+                let (at, row) = (trial.number as usize, self.encode(&trial.params));
+                self.rows.resize(self.rows.len().max(at + 1), None);
+                self.rows[at] = Some(row);
             }
         }
+    }
+
+    fn knows(&self, trial: &TrialRecord) -> bool {
+        self.rows.get(trial.number as usize).is_some_and(Option::is_some)
     }
 
     /// Whether a new trial has a parameter, a distribution or a gap that the columns do
     /// not know.
     fn is_outgrown(&self, task: &Task<'_>) -> bool {
-        let new = |t: &&Arc<TrialRecord>| is_told(t) && !self.rows.contains_key(&t.id);
+        let new = |t: &&Arc<TrialRecord>| !self.knows(t) && is_told(t);
         task.history.iter().filter(new).any(|t| {
             let known = |c: &Column| match t.distributions.get(&c.name) {
                 Some(d) => *d == c.distribution,
@@ -219,7 +229,7 @@ impl Table {
 
     /// The row of an ended trial.
     pub(super) fn row(&self, trial: &TrialRecord) -> Option<&Arc<[f64]>> {
-        self.rows.get(&trial.id)?.as_ref()
+        self.rows.get(trial.number as usize)?.as_ref()?.as_ref()
     }
 
     /// Rows of the running trials but `number`: their parameters so far, the others as

@@ -1,9 +1,11 @@
 //! One file or folder per search algorithm.
 
 mod auto;
+mod cmaes;
 mod gp;
 mod grid;
 mod layout;
+mod nsga2;
 mod random;
 mod sobol;
 mod tpe;
@@ -12,8 +14,10 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 pub use auto::Auto;
+pub use cmaes::CmaEs;
 pub use gp::GaussianProcess;
 pub use grid::Grid;
+pub use nsga2::Nsga2;
 pub use random::Random;
 pub use sobol::Sobol;
 pub use tpe::Tpe;

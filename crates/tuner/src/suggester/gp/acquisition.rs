@@ -86,8 +86,8 @@ impl Acquisition<'_> {
             if let Some(g) = gradient.as_deref_mut() {
                 for (draw, (log, by_mean, by_sigma)) in parts.iter().enumerate() {
                     let share = (log - top).exp() / sum;
-                    for k in 0..dims {
-                        g[k] += share
+                    for (k, g) in g.iter_mut().enumerate() {
+                        *g += share
                             * (by_mean * s.mean_gradients[draw * dims + k]
                                 + by_sigma * s.variance_gradient[k] / (2.0 * sigma));
                     }
@@ -101,9 +101,9 @@ impl Acquisition<'_> {
             let (log, slope) = log_cumulative(z);
             value += log;
             if let Some(g) = gradient.as_deref_mut() {
-                for k in 0..dims {
+                for (k, g) in g.iter_mut().enumerate() {
                     let by_sigma = -z / sigma * s.variance_gradient[k] / (2.0 * sigma);
-                    g[k] += slope * (s.mean_gradients[k] / sigma + by_sigma);
+                    *g += slope * (s.mean_gradients[k] / sigma + by_sigma);
                 }
             }
         }

@@ -31,6 +31,9 @@ const MOST_TRIALS: usize = 500;
 /// Trials that hyperparameters are fitted to at most.
 const MOST_FITTED: usize = 200;
 
+/// Noise, in variances of the values, from which a function of categories is taken for
+/// rugged.
+const RUGGED: f64 = 1e-3;
 /// Starts of the fit: log `1/ℓ²` and log noise of a smooth function without noise, and of
 /// one that varies quickly or is noisy.
 const STARTS: [(f64, f64); 2] = [(0.0, -7.0), (2.0, -3.0)];
@@ -175,6 +178,10 @@ impl GaussianProcess {
             && task.directions.len() == 1
             && task.number % 2 == 1
             && data.points.len() >= 2 * self.startup;
+        // Where categories matter a box helps only if the whole is not well understood.
+        let numbers = kinds.iter().all(|k| *k == Kind::Number);
+        let local = local
+            && (numbers || self.theta(0, &data.points, &data.values, &kinds)?.noise > RUGGED);
         let trust = if local { TrustRegion::new(&data, self.startup) } else { None };
         let data = match &trust {
             Some(trust) => data.select(&trust.chosen),

@@ -9,7 +9,7 @@ use rand::Rng;
 use super::super::layout::Kind;
 use super::super::normal;
 use super::fit::Theta;
-use super::kernel::{matern, squared};
+use super::kernel::matern;
 
 /// The posterior over the unit cube, with values of running trials imagined.
 pub(super) struct Model {
@@ -17,8 +17,6 @@ pub(super) struct Model {
     pub(super) theta: Theta,
     /// Coordinates of all points, one coordinate after the other.
     columns: Vec<Vec<f64>>,
-    /// Whether no coordinate is a category or missing.
-    plain: bool,
     n: usize,
     /// The inverse of the Cholesky factor, column by column: column `j` from row `j` on.
     factor: Vec<f64>,
@@ -53,13 +51,10 @@ impl Model {
         let n = points.len();
         let columns: Vec<Vec<f64>> =
             (0..kinds.len()).map(|k| points.iter().map(|p| p[k]).collect()).collect();
-        let plain = kinds.iter().all(|k| *k == Kind::Number)
-            && columns.iter().flatten().all(|v| !v.is_nan());
         let mut model = Self {
             kinds: kinds.to_vec(),
             theta,
             columns,
-            plain,
             n,
             factor: Vec::new(),
             alphas: Vec::new(),
@@ -132,19 +127,23 @@ impl Model {
         Some((model, outcomes))
     }
 
-    /// Squared scaled distances of a point to all.
+    /// Squared scaled distances of a point to all, without a branch inside.
     fn distances(&self, point: &[f64], r2: &mut [f64]) {
         r2.fill(0.0);
         for (k, column) in self.columns.iter().enumerate() {
             let (weight, x) = (self.theta.inverse_squares[k], point[k]);
-            if self.plain && !x.is_nan() {
-                for (r2, c) in r2.iter_mut().zip(column) {
-                    *r2 += weight * (x - c) * (x - c);
+            let pairs = r2.iter_mut().zip(column);
+            match self.kinds[k] {
+                _ if x.is_nan() => {
+                    pairs.for_each(|(r2, c)| *r2 += if c.is_nan() { 0.0 } else { weight });
                 }
-            } else {
-                for (r2, c) in r2.iter_mut().zip(column) {
-                    *r2 += weight * squared(self.kinds[k], x, *c);
+                Kind::Category => {
+                    pairs.for_each(|(r2, c)| *r2 += if *c == x { 0.0 } else { weight });
                 }
+                Kind::Number => pairs.for_each(|(r2, c)| {
+                    let square = (x - c) * (x - c);
+                    *r2 += weight * if c.is_nan() { 1.0 } else { square };
+                }),
             }
         }
     }
@@ -177,16 +176,15 @@ impl Model {
         s.mean_gradients.resize(dims * self.alphas.len(), 0.0);
         s.variance_gradient.clear();
         s.variance_gradient.resize(dims, 0.0);
-        for k in 0..dims {
+        for (k, column) in self.columns.iter().enumerate() {
             if self.kinds[k] == Kind::Category || point[k].is_nan() {
                 continue;
             }
-            let column = &self.columns[k];
             let weight = self.theta.inverse_squares[k];
             // d r² / d x, once per pair.
-            for i in 0..n {
-                let away = if column[i].is_nan() { 0.0 } else { point[k] - column[i] };
-                s.k[i] = 2.0 * weight * away * s.slopes[i];
+            for ((pull, slope), c) in s.k.iter_mut().zip(&s.slopes).zip(column) {
+                let away = if c.is_nan() { 0.0 } else { point[k] - c };
+                *pull = 2.0 * weight * away * slope;
             }
             s.variance_gradient[k] = -2.0 * dot(&s.solved, &s.k);
             for (draw, alpha) in self.alphas.iter().enumerate() {

@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use rand::{Rng, RngExt};
 
 use super::super::layout::{Column, Kind};
@@ -19,8 +21,12 @@ pub(super) struct Parzen<'c> {
 
 /// One column of all components.
 enum Marginal {
-    /// Truncated normals: centres (NaN where not there), widths and log normalisers.
-    Normal { centres: Vec<f64>, widths: Vec<f64>, norms: Vec<f64> },
+    /// Truncated normals: centres (NaN where not there), widths, and the terms of the log
+    /// density `−(x b + a)² − c`, 0 where it is not there.
+    Normal { centres: Vec<f64>, widths: Vec<f64>, shifts: Vec<f64>, slopes: Vec<f64>, norms: Vec<f64> },
+    /// Truncated normals over few levels: centres, widths, which of the distinct pairs of
+    /// both each component has, and the log mass of every level by pair.
+    Levels { centres: Vec<f64>, widths: Vec<f64>, pairs: Vec<usize>, masses: Vec<Vec<f64>> },
     /// The level of each component (`usize::MAX` where it is not there), and the log
     /// probabilities of its own and of every other level.
     Category { own: Vec<usize>, levels: usize, same: f64, other: f64 },
@@ -42,7 +48,10 @@ impl<'c> Parzen<'c> {
             let values = rows.iter().map(|row| row[k]);
             match (column.kind, &column.levels) {
                 (Kind::Category, Some(levels)) => category(values, levels),
-                _ => normals(values.collect(), column),
+                (_, Some(levels)) if levels.len() <= MOST_MASSES => {
+                    over_levels(values.collect(), levels)
+                }
+                _ => normals(values.collect()),
             }
         };
         Self {
@@ -70,7 +79,7 @@ impl<'c> Parzen<'c> {
                 };
                 column.levels.as_ref().map_or(0.5, |l| l[at])
             }
-            Marginal::Normal { centres, widths, .. } => {
+            Marginal::Normal { centres, widths, .. } | Marginal::Levels { centres, widths, .. } => {
                 let (centre, width) = (centres[component], widths[component]);
                 if centre.is_nan() {
                     return rng.random();
@@ -98,7 +107,9 @@ impl<'c> Parzen<'c> {
                 }
             }
             let top = parts.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            top + parts.iter().map(|p| (p - top).exp()).sum::<f64>().ln()
+            // Below this a part adds nothing to the sum.
+            let part = |p: &f64| if *p > top - 37.0 { (p - top).exp() } else { 0.0 };
+            top + parts.iter().map(part).sum::<f64>().ln()
         };
         points.iter().map(log_density).collect()
     }
@@ -119,27 +130,17 @@ impl Marginal {
                     };
                 }
             }
-            Self::Normal { centres, widths, norms } => {
-                let few = column.levels.as_ref().filter(|l| l.len() <= MOST_MASSES);
-                if let Some(levels) = few {
-                    let at = levels.iter().position(|l| *l == x).unwrap_or(0);
-                    let low = at.checked_sub(1).map_or(0.0, |b| 0.5 * (levels[b] + levels[at]));
-                    let high = levels.get(at + 1).map_or(1.0, |a| 0.5 * (levels[at] + a));
-                    for (i, part) in parts.iter_mut().enumerate() {
-                        *part += if centres[i].is_nan() {
-                            (high - low).ln()
-                        } else {
-                            mass(centres[i], widths[i], low, high).max(1e-300).ln() - norms[i]
-                        };
-                    }
-                    return;
+            Self::Levels { pairs, masses, .. } => {
+                let at = column.levels.iter().flatten().position(|l| *l == x).unwrap_or(0);
+                for (part, pair) in parts.iter_mut().zip(pairs) {
+                    *part += masses[*pair][at];
                 }
-                for (i, part) in parts.iter_mut().enumerate() {
-                    // Where a component has no such parameter its density is the prior's, 1.
-                    if !centres[i].is_nan() {
-                        let z = (x - centres[i]) / widths[i];
-                        *part -= 0.5 * z * z + norms[i];
-                    }
+            }
+            Self::Normal { shifts, slopes, norms, .. } => {
+                let terms = shifts.iter().zip(slopes).zip(norms);
+                for (part, ((shift, slope), norm)) in parts.iter_mut().zip(terms) {
+                    let z = x * slope + shift;
+                    *part -= z * z + norm;
                 }
             }
         }
@@ -166,32 +167,71 @@ fn category(values: impl Iterator<Item = f64>, levels: &[f64]) -> Marginal {
     Marginal::Category { own, levels: levels.len(), same, other }
 }
 
-/// Widths reach to the farther neighbour, within `1 / min(100, n + 2)` and 1.
-fn normals(mut centres: Vec<f64>, column: &Column) -> Marginal {
+/// Widths reach to the farther neighbour, within `1 / min(100, n + 2)` and 1; the prior's
+/// component is appended to both.
+fn spread(centres: &mut Vec<f64>) -> Vec<f64> {
     let n = centres.len();
-    let mut order: Vec<usize> = (0..n).filter(|&i| !centres[i].is_nan()).collect();
-    order.sort_unstable_by(|&a, &b| centres[a].total_cmp(&centres[b]));
+    let mut order: Vec<(f64, usize)> =
+        centres.iter().copied().zip(0..).filter(|(c, _)| !c.is_nan()).collect();
+    order.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
     let least = 1.0 / (n as f64 + 2.0).min(100.0);
     let mut widths = vec![1.0; n + 1];
-    for (place, &i) in order.iter().enumerate() {
-        let before = place.checked_sub(1).map(|p| centres[i] - centres[order[p]]);
-        let after = order.get(place + 1).map(|&a| centres[a] - centres[i]);
+    for (place, &(centre, i)) in order.iter().enumerate() {
+        let before = place.checked_sub(1).map(|p| centre - order[p].0);
+        let after = order.get(place + 1).map(|a| a.0 - centre);
         // The ends of the range count only for a single trial.
         let width = match (before, after) {
             (Some(b), Some(a)) => b.max(a),
-            (None, None) => centres[i].max(1.0 - centres[i]),
+            (None, None) => centre.max(1.0 - centre),
             (Some(v), None) | (None, Some(v)) => v,
         };
         widths[i] = width.clamp(least, 1.0);
     }
     centres.push(0.5);
-    let discrete = column.levels.as_ref().is_some_and(|l| l.len() <= MOST_MASSES);
-    let norm = |(centre, width): (&f64, &f64)| {
-        let inside = mass(*centre, *width, 0.0, 1.0).ln();
-        if discrete { inside } else { inside + width.ln() + 0.5 * (2.0 * std::f64::consts::PI).ln() }
+    widths
+}
+
+fn normals(mut centres: Vec<f64>) -> Marginal {
+    let widths = spread(&mut centres);
+    let root = 0.5 * (2.0 * std::f64::consts::PI).ln();
+    let of = |term: &dyn Fn(f64, f64) -> f64| -> Vec<f64> {
+        let there = |(c, w): (&f64, &f64)| if c.is_nan() { 0.0 } else { term(*c, *w) };
+        centres.iter().zip(&widths).map(there).collect()
     };
-    let norms = centres.iter().zip(&widths).map(norm).collect();
-    Marginal::Normal { centres, widths, norms }
+    let slopes = of(&|_, w| std::f64::consts::FRAC_1_SQRT_2 / w);
+    let shifts = of(&|c, w| -c * std::f64::consts::FRAC_1_SQRT_2 / w);
+    let norms = of(&|c, w| {
+        // Six widths from both ends nothing is cut off.
+        let inside = if c.min(1.0 - c) > 6.0 * w { 1.0 } else { mass(c, w, 0.0, 1.0) };
+        (inside * w).ln() + root
+    });
+    Marginal::Normal { centres, widths, shifts, slopes, norms }
+}
+
+fn over_levels(mut centres: Vec<f64>, levels: &[f64]) -> Marginal {
+    let widths = spread(&mut centres);
+    let border = |i: usize| match i {
+        0 => 0.0,
+        _ => levels.get(i).map_or(1.0, |l| 0.5 * (levels[i - 1] + l)),
+    };
+    // Among many trials most share level and width.
+    let mut known: HashMap<(u64, u64), usize> = HashMap::new();
+    let mut masses: Vec<Vec<f64>> = Vec::new();
+    let pairs = centres.iter().zip(&widths).map(|(&c, &w)| {
+        *known.entry((c.to_bits(), w.to_bits())).or_insert_with(|| {
+            let share = |i: usize| {
+                if c.is_nan() {
+                    return (border(i + 1) - border(i)).ln();
+                }
+                let all = mass(c, w, 0.0, 1.0);
+                (mass(c, w, border(i), border(i + 1)).max(1e-300) / all).ln()
+            };
+            masses.push((0..levels.len()).map(share).collect());
+            masses.len() - 1
+        })
+    });
+    let pairs = pairs.collect();
+    Marginal::Levels { centres, widths, pairs, masses }
 }
 
 /// The mass of a normal between two points.

@@ -1,0 +1,135 @@
+//! Regret and overhead of the suggesters; `optuna_peer.py` and `optuna_several.py` do the
+//! same with Optuna.
+//!
+//! `cargo bench -p counterweight-tuner --bench tuner -- [seeds] [part..]`, parts being
+//! `regret`, `workers`, `several` and `overhead`; all by default, with 30 seeds.
+
+mod functions;
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use counterweight_tuner::{
+    CmaEs, Direction, GaussianProcess, Nsga2, Random, Sobol, Study, Tpe, Trial,
+};
+
+use self::functions::{ALL, Function, SEVERAL};
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    let seeds = arguments.iter().find_map(|a| a.parse().ok()).unwrap_or(30);
+    let parts: Vec<&str> =
+        arguments.iter().map(String::as_str).filter(|a| a.parse::<u64>().is_err()).collect();
+    let wanted = |part| parts.is_empty() || parts.contains(&part);
+    if wanted("regret") {
+        println!("median regret after 50 and 100 trials, {seeds} seeds; ms per trial");
+        for (name, function) in ALL {
+            for suggester in ["default", "tpe", "cma-es", "sobol", "random"] {
+                let clock = Instant::now();
+                let runs: Vec<Vec<f64>> =
+                    (0..seeds).map(|seed| run(&with(name, suggester, seed), function, 100)).collect();
+                let time = clock.elapsed().as_secs_f64() * 10.0 / seeds as f64;
+                let at = |n: usize| median(runs.iter().map(|best| best[n - 1]).collect());
+                println!("{name:12} {suggester:8} {:.6} {:.6}  {time:.2} ms", at(50), at(100));
+            }
+        }
+    }
+    if wanted("workers") {
+        println!("median regret of the default after 130 trials, four at a time, {seeds} seeds");
+        for (name, function) in ALL {
+            let runs = (0..seeds).map(|seed| four_at_a_time(name, function, seed, 130));
+            println!("{name:12} {:.6}", median(runs.collect()));
+        }
+    }
+    if wanted("several") {
+        println!("median hypervolume after 200 trials, {seeds} seeds");
+        for (name, (function, reference)) in SEVERAL {
+            for suggester in ["default", "nsga2", "tpe"] {
+                let volume = |seed| {
+                    let directions = vec![Direction::Minimize; reference.len()];
+                    let study = choose(Study::new(name, directions).seed(seed), suggester);
+                    study.optimize(200, function).unwrap();
+                    study.hypervolume(reference).unwrap()
+                };
+                // A minute a run with the Gaussian process.
+                let seeds = if suggester == "default" { seeds.min(5) } else { seeds };
+                println!("{name:8} {suggester:8} {:.4}", median((0..seeds).map(volume).collect()));
+            }
+        }
+    }
+    if wanted("overhead") {
+        println!("ms per suggestion after 100 and 1,000 trials");
+        for (name, function) in ALL {
+            for n in [100, 1000] {
+                let study = || Study::minimize(name).seed(1);
+                let random = overhead(&study().suggester(Random), function, n);
+                let tpe = overhead(&study().suggester(Tpe::new().with_startup(n)), function, n);
+                let gp = GaussianProcess::new().with_startup(n);
+                let gp = overhead(&study().suggester(gp), function, n);
+                println!("{name:12} {n:5}  random {random:.3}  tpe {tpe:.3}  gp {gp:.2}");
+            }
+        }
+    }
+}
+
+fn with(name: &str, suggester: &str, seed: u64) -> Study {
+    choose(Study::minimize(name).seed(seed), suggester)
+}
+
+fn choose(study: Study, suggester: &str) -> Study {
+    match suggester {
+        "tpe" => study.suggester(Tpe::new()),
+        "cma-es" => study.suggester(CmaEs::new()),
+        "nsga2" => study.suggester(Nsga2::new()),
+        "sobol" => study.suggester(Sobol::new()),
+        "random" => study.suggester(Random),
+        _ => study,
+    }
+}
+
+/// The best value after each trial.
+fn run(study: &Study, function: Function, trials: usize) -> Vec<f64> {
+    study.optimize(trials, function).unwrap();
+    let mut best = f64::INFINITY;
+    let values = study.trials().unwrap();
+    values
+        .iter()
+        .map(|t| {
+            best = best.min(t.value().unwrap_or(best));
+            best
+        })
+        .collect()
+}
+
+/// The best value when four trials are always under way together.
+fn four_at_a_time(name: &str, function: Function, seed: u64, trials: usize) -> f64 {
+    let study = Study::minimize(name).seed(seed);
+    let mut left = trials;
+    while left > 0 {
+        let mut asked: Vec<Trial> =
+            (0..left.min(4)).map(|_| study.ask().unwrap().unwrap()).collect();
+        left -= asked.len();
+        let values: Vec<f64> = asked.iter_mut().map(|t| function(t).unwrap()).collect();
+        for (trial, value) in asked.into_iter().zip(values) {
+            study.tell(trial, value).unwrap();
+        }
+    }
+    study.best().unwrap().unwrap().value().unwrap()
+}
+
+/// Milliseconds per suggestion after `n` trials that were not modelled.
+fn overhead(study: &Study, function: Function, n: usize) -> f64 {
+    study.optimize(n, function).unwrap();
+    let clock = Instant::now();
+    for _ in 0..20 {
+        let trial = study.ask().unwrap().unwrap();
+        black_box(&trial);
+        study.fail(trial, "not tried").unwrap();
+    }
+    clock.elapsed().as_secs_f64() * 1e3 / 20.0
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    0.5 * (values[values.len() / 2] + values[(values.len() - 1) / 2])
+}
