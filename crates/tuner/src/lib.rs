@@ -3,6 +3,9 @@
 mod direction;
 mod distribution;
 mod error;
+mod importance;
+#[cfg(feature = "plot")]
+mod plot;
 mod pruner;
 mod record;
 mod space;
@@ -15,6 +18,9 @@ mod value;
 pub use direction::Direction;
 pub use distribution::Distribution;
 pub use error::{BoxError, Error, Result};
+pub use importance::Importance;
+#[cfg(feature = "plot")]
+pub use plot::Plot;
 pub use pruner::{
     Hyperband, NoPruner, Note, Percentile, PruneTask, Pruner, SuccessiveHalving, Wilcoxon,
 };

@@ -256,7 +256,7 @@ impl Trial {
     ///
     /// # Errors
     /// [`Error::Objectives`] with several objectives; errors of the storage.
-    pub fn should_prune(&self) -> Result<bool> {
+    pub fn should_prune(&mut self) -> Result<bool> {
         let [direction] = self.shared.directions[..] else {
             let found = self.shared.directions.len();
             return Err(Error::Objectives { what: "pruning", allowed: "1", found });
@@ -274,13 +274,9 @@ impl Trial {
             study: &self.shared.name,
         };
         let prune = self.shared.pruner.prune(&task, &mut notes)?;
-        let trial = self.record.id;
-        let ops: Vec<Op> = notes
-            .into_iter()
-            .map(|(key, value)| Op::SetTrialAttr { trial, scope: Scope::System, key, value })
-            .collect();
-        if !ops.is_empty() {
-            self.shared.storage.commit(&ops)?;
+        for (key, value) in notes {
+            self.note(Scope::System, &key, value.clone())?;
+            self.record.system_attrs.insert(key, value);
         }
         Ok(prune)
     }

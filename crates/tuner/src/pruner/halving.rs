@@ -19,18 +19,18 @@ pub struct SuccessiveHalving {
 
 impl Default for SuccessiveHalving {
     fn default() -> Self {
-        Self { least: Some(1), factor: 4, rate: 0, bootstrap: 0 }
+        Self { least: None, factor: 4, rate: 0, bootstrap: 0 }
     }
 }
 
 impl SuccessiveHalving {
-    /// First rung at step 1, η = 4.
+    /// First rung by the complete trials, η = 4.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets the least resource. Default 1; `None` takes a hundredth of the last step of
-    /// the complete trials, and prunes nothing before there is one.
+    /// Sets the least resource, at least 1. Default `None`: a hundredth of the last step of
+    /// the complete trials, at least 1; nothing is pruned before there is one.
     #[must_use]
     pub fn with_least_resource(mut self, steps: impl Into<Option<u32>>) -> Self {
         self.least = steps.into();

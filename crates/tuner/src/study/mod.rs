@@ -17,6 +17,8 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value as Json, json};
 
+#[cfg(feature = "plot")]
+pub(crate) use export::write_whole;
 pub(crate) use lease::Lease;
 pub(crate) use rank::dominates;
 pub use rank::{hypervolume, pareto_front};
@@ -249,9 +251,6 @@ impl Study {
             }
         };
         if study.directions != directions {
-            let list = |directions: &[Direction]| {
-                directions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-            };
             let (found, expected) = (list(&study.directions), list(&directions));
             return Err(Error::OtherStudy { name, found, expected });
         }
@@ -277,6 +276,10 @@ impl Study {
     /// One direction per objective.
     pub fn directions(&self) -> &[Direction] {
         &self.shared.directions
+    }
+
+    pub(crate) fn static_space(&self) -> Option<&Space> {
+        self.space.as_ref()
     }
 
     /// Names the objectives, for dashboards.
@@ -322,6 +325,42 @@ impl Study {
         let mut trial = TrialRecord::new(0, 0, State::Waiting);
         trial.system_attrs.insert(key::FIXED.to_owned(), json!(params));
         self.create(trial, None).map(drop)
+    }
+
+    /// Takes over the complete trials of an earlier study of the same objectives.
+    ///
+    /// # Errors
+    /// [`Error::OtherStudy`] for other directions, [`Error::Redefined`] for a parameter
+    /// that is of another kind here; errors of the storage. Trials before are then kept.
+    pub fn add_trials(&self, earlier: &Self) -> Result<()> {
+        if earlier.directions() != self.directions() {
+            let (name, found) = (self.name().to_owned(), list(self.directions()));
+            return Err(Error::OtherStudy { name, found, expected: list(earlier.directions()) });
+        }
+        for trial in earlier.trials()?.iter().filter(|t| t.state == State::Complete) {
+            let mut copy = (**trial).clone();
+            copy.system_attrs.retain(|name, _| name.starts_with(key::CONSTRAINTS));
+            self.create(copy, trial.started)?;
+        }
+        Ok(())
+    }
+
+    /// Has the parameters of an earlier study's best trials tried next: a warm start where
+    /// the objective is another one (of the front, with several objectives).
+    ///
+    /// # Errors
+    /// Of the storages.
+    pub fn enqueue_best_of(&self, earlier: &Self, trials: usize) -> Result<()> {
+        let mut best: Vec<Arc<TrialRecord>> = if earlier.directions().len() == 1 {
+            let mut complete = earlier.trials()?;
+            complete.retain(|t| t.state == State::Complete);
+            complete.sort_by(|a, b| earlier.rank(a, b));
+            complete
+        } else {
+            earlier.front()?
+        };
+        best.truncate(trials);
+        best.iter().try_for_each(|t| self.enqueue(t.params.clone()))
     }
 
     fn create(&self, template: TrialRecord, started: Option<Timestamp>) -> Result<Option<u64>> {
@@ -579,6 +618,10 @@ impl Study {
     fn stopped(&self) -> bool {
         self.stop.as_ref().is_some_and(|s| s.load(Ordering::Relaxed))
     }
+}
+
+fn list(directions: &[Direction]) -> String {
+    directions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// Trials before `number` whose parameters were given.

@@ -17,7 +17,7 @@ const MOST_PARENT_VALUES: u64 = 64;
 
 /// How a coordinate enters a distance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// Squared difference.
     Number,
     /// 0 when equal, 1 when not.
@@ -26,8 +26,8 @@ pub(super) enum Kind {
 
 /// A parameter as a coordinate.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Column {
-    pub(super) name: String,
+pub(crate) struct Column {
+    pub(crate) name: String,
     pub(super) distribution: Distribution,
     pub(super) kind: Kind,
     /// The coordinates that values have, where they are few enough to list.
@@ -82,8 +82,8 @@ type Row = Option<Arc<[f64]>>;
 /// distribution of each; that a parameter is only there for some values of another one is
 /// read off the trials.
 #[derive(Debug, Default)]
-pub(super) struct Table {
-    pub(super) columns: Vec<Column>,
+pub(crate) struct Table {
+    pub(crate) columns: Vec<Column>,
     /// By trial number, once it is told; without a row where it has no place in these
     /// columns.
     rows: Vec<Option<Row>>,
@@ -93,7 +93,7 @@ pub(super) struct Table {
 
 impl Table {
     /// Takes in what is new.
-    pub(super) fn update(&mut self, task: &Task<'_>) {
+    pub(crate) fn update(&mut self, task: &Task<'_>) {
         if let Some(space) = task.space {
             let same = self.static_space
                 && self.fixed == *task.fixed
@@ -228,7 +228,7 @@ impl Table {
     }
 
     /// The row of an ended trial.
-    pub(super) fn row(&self, trial: &TrialRecord) -> Option<&Arc<[f64]>> {
+    pub(crate) fn row(&self, trial: &TrialRecord) -> Option<&Arc<[f64]>> {
         self.rows.get(trial.number as usize)?.as_ref()?.as_ref()
     }
 

@@ -17,6 +17,7 @@ pub use auto::Auto;
 pub use cmaes::CmaEs;
 pub use gp::GaussianProcess;
 pub use grid::Grid;
+pub(crate) use layout::Table;
 pub use nsga2::Nsga2;
 pub use random::Random;
 pub use sobol::Sobol;
