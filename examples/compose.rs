@@ -40,7 +40,7 @@ fn main() -> Result<(), BoxError> {
         let logits = model.forward(part.tensor(&device.clone().without_autodiff()));
         Predictions::from_logits(part.labels(), logits)
     };
-    let mut study = Study::maximize("balanced accuracy").suggester(GaussianProcess::new());
+    let study = Study::maximize("balanced accuracy").suggester(GaussianProcess::new());
     let mut models = Vec::new();
     study.optimize(20, |trial| {
         let loss = FocalConfig::new().with_gamma(trial.suggest_float("gamma", 0.0..=4.0)?);
@@ -52,7 +52,7 @@ fn main() -> Result<(), BoxError> {
     })?;
     let plain = CrossEntropyConfig::new().init(&profile, &device)?;
     let plain = Mlp::fit(&train, &Plan::identity(y), &plain, &device)?;
-    let best = study.best().ok_or("no trial completed")?;
+    let best = study.best()?.ok_or("no trial completed")?;
     println!("{profile}\nbest: {:?}\n", best.params);
     let after = judge(&models[best.number as usize], &test)?;
     println!("{}", compare(&judge(&plain, &test)?, &after, &profile)?);

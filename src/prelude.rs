@@ -25,7 +25,8 @@ pub use crate::samplers::{
     Smote, SmoteEnn, SmoteN, SmoteNc, SmoteTomek, Smoter, Strategy, SvmSmote, TomekLinks,
 };
 pub use crate::tuner::{
-    BoxError, Distribution, GaussianProcess, Grid, Random, Space, Study, Suggester, Trial,
+    BoxError, CmaEs, Direction, Distribution, GaussianProcess, Grid, Hyperband, Journal, Nsga2,
+    Percentile, Random, Sobol, Space, Sqlite, Study, SuccessiveHalving, Suggester, Tpe, Trial,
 };
 pub use crate::{
     CompareReport, Model, OptimizerConfig, OptimizerKind, PredictionTable, Recipe, RecipeSpace,

@@ -5,15 +5,32 @@
 //! `regret`, `workers`, `several` and `overhead`; all by default, with 30 seeds.
 
 mod functions;
+mod tables;
 
 use std::hint::black_box;
 use std::time::Instant;
 
 use counterweight_tuner::{
-    CmaEs, Direction, GaussianProcess, Nsga2, Random, Sobol, Study, Tpe, Trial,
+    BoxError, CmaEs, Direction, GaussianProcess, Nsga2, Random, Sobol, Study, Tpe, Trial,
 };
 
-use self::functions::{ALL, Function, SEVERAL};
+use self::functions::{ALL, SEVERAL};
+use self::tables::{Lookup, NAMES};
+
+/// A named function of a trial's parameters whose minimum is 0.
+type Objective = Box<dyn Fn(&mut Trial) -> Result<f64, BoxError>>;
+
+fn objectives() -> Vec<(&'static str, Objective)> {
+    let mut all: Vec<(&'static str, Objective)> = Vec::new();
+    for (name, function) in ALL {
+        all.push((name, Box::new(function)));
+    }
+    for name in NAMES {
+        let table = Lookup::read(name).unwrap();
+        all.push((name, Box::new(move |trial| table.evaluate(trial))));
+    }
+    all
+}
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
@@ -23,11 +40,12 @@ fn main() {
     let wanted = |part| parts.is_empty() || parts.contains(&part);
     if wanted("regret") {
         println!("median regret after 50 and 100 trials, {seeds} seeds; ms per trial");
-        for (name, function) in ALL {
+        for (name, function) in &objectives() {
             for suggester in ["default", "tpe", "cma-es", "sobol", "random"] {
                 let clock = Instant::now();
-                let runs: Vec<Vec<f64>> =
-                    (0..seeds).map(|seed| run(&with(name, suggester, seed), function, 100)).collect();
+                let runs: Vec<Vec<f64>> = (0..seeds)
+                    .map(|seed| run(&with(name, suggester, seed), function, 100))
+                    .collect();
                 let time = clock.elapsed().as_secs_f64() * 10.0 / seeds as f64;
                 let at = |n: usize| median(runs.iter().map(|best| best[n - 1]).collect());
                 println!("{name:12} {suggester:8} {:.6} {:.6}  {time:.2} ms", at(50), at(100));
@@ -36,7 +54,7 @@ fn main() {
     }
     if wanted("workers") {
         println!("median regret of the default after 130 trials, four at a time, {seeds} seeds");
-        for (name, function) in ALL {
+        for (name, function) in &objectives() {
             let runs = (0..seeds).map(|seed| four_at_a_time(name, function, seed, 130));
             println!("{name:12} {:.6}", median(runs.collect()));
         }
@@ -59,9 +77,9 @@ fn main() {
     }
     if wanted("overhead") {
         println!("ms per suggestion after 100 and 1,000 trials");
-        for (name, function) in ALL {
+        for (name, function) in &objectives() {
             for n in [100, 1000] {
-                let study = || Study::minimize(name).seed(1);
+                let study = || Study::minimize(*name).seed(1);
                 let random = overhead(&study().suggester(Random), function, n);
                 let tpe = overhead(&study().suggester(Tpe::new().with_startup(n)), function, n);
                 let gp = GaussianProcess::new().with_startup(n);
@@ -88,7 +106,7 @@ fn choose(study: Study, suggester: &str) -> Study {
 }
 
 /// The best value after each trial.
-fn run(study: &Study, function: Function, trials: usize) -> Vec<f64> {
+fn run(study: &Study, function: &Objective, trials: usize) -> Vec<f64> {
     study.optimize(trials, function).unwrap();
     let mut best = f64::INFINITY;
     let values = study.trials().unwrap();
@@ -102,7 +120,7 @@ fn run(study: &Study, function: Function, trials: usize) -> Vec<f64> {
 }
 
 /// The best value when four trials are always under way together.
-fn four_at_a_time(name: &str, function: Function, seed: u64, trials: usize) -> f64 {
+fn four_at_a_time(name: &str, function: &Objective, seed: u64, trials: usize) -> f64 {
     let study = Study::minimize(name).seed(seed);
     let mut left = trials;
     while left > 0 {
@@ -118,7 +136,7 @@ fn four_at_a_time(name: &str, function: Function, seed: u64, trials: usize) -> f
 }
 
 /// Milliseconds per suggestion after `n` trials that were not modelled.
-fn overhead(study: &Study, function: Function, n: usize) -> f64 {
+fn overhead(study: &Study, function: &Objective, n: usize) -> f64 {
     study.optimize(n, function).unwrap();
     let clock = Instant::now();
     for _ in 0..20 {

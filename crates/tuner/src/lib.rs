@@ -1,4 +1,31 @@
-//! Hyperparameter search.
+//! Hyperparameter search: Gaussian-process Bayesian optimisation with a trust region, TPE,
+//! CMA-ES, NSGA-II, Sobol, grid and random suggesters over define-by-run or static spaces;
+//! pruners; and studies that survive a kill, are shared by many processes, and are
+//! Optuna's as well.
+//!
+//! ```
+//! use counterweight_tuner::Study;
+//!
+//! let study = Study::minimize("loss").seed(7);
+//! study.optimize(30, |trial| {
+//!     let x = trial.suggest_float("x", -2.0..=2.0)?;
+//!     let kind = trial.suggest_categorical("kind", &["a", "b"])?;
+//!     Ok((x - 0.5).powi(2) + if kind == "b" { 1.0 } else { 0.0 })
+//! })?;
+//! let best = study.best()?.unwrap();
+//! assert!(best.value().unwrap() < 0.01);
+//! # Ok::<(), counterweight_tuner::Error>(())
+//! ```
+//!
+//! | place | one pattern | members |
+//! |---|---|---|
+//! | what to try | [`Suggester`] | [`Auto`] (default), [`GaussianProcess`], [`Tpe`], [`CmaEs`], [`Nsga2`], [`Sobol`], [`Grid`], [`Random`] |
+//! | when to give up | [`Pruner`] | [`Percentile`] (median), [`SuccessiveHalving`] (ASHA), [`Hyperband`] (with [`Tpe`]: BOHB), [`Wilcoxon`] |
+//! | where it is kept | [`Storage`] | [`Memory`], [`Journal`], `Sqlite` (feature `sqlite`, default), `Postgres` (feature `postgres`) |
+//!
+//! A journal or database is Optuna's own format: its workers join the study, and its
+//! dashboard shows it. This crate depends neither on burn nor on the other crates of
+//! counterweight.
 
 mod direction;
 mod distribution;

@@ -143,7 +143,11 @@ fn a_cut_anywhere_in_the_last_three_lines_loses_those_alone() {
         fs::write(&path, &whole[..cut]).unwrap();
         let study = study(&path);
         let kept = ends.iter().filter(|&&end| end <= cut).count();
-        assert_eq!(lines(&path), kept + usize::from(!ends.contains(&cut)), "opening writes nothing");
+        assert_eq!(
+            lines(&path),
+            kept + usize::from(!ends.contains(&cut)),
+            "opening writes nothing"
+        );
         study.optimize(5, objective).unwrap();
         let trials = study.trials().unwrap();
         assert_eq!(trials.iter().filter(|t| t.state == State::Complete).count(), 5);
@@ -171,7 +175,10 @@ fn a_line_that_is_no_record_is_named_and_nothing_changes() {
         ("{\"op_code\":11,\"worker_id\":\"w\"}", "op_code 11 is none of 0 to 10"),
         ("{\"op_code\":7,\"worker_id\":\"w\",\"trial_id\":0}", "no field \"step\""),
         ("no json", "expected"),
-        ("{\"op_code\":6,\"worker_id\":\"w\",\"trial_id\":0,\"state\":9,\"values\":null}", "\"state\""),
+        (
+            "{\"op_code\":6,\"worker_id\":\"w\",\"trial_id\":0,\"state\":9,\"values\":null}",
+            "\"state\"",
+        ),
     ] {
         let text = format!("{good}{bad}\n");
         fs::write(&path, &text).unwrap();

@@ -100,7 +100,8 @@ impl Shared {
 fn postgres(_database: &str) -> Option<String> {
     #[cfg(feature = "postgres")]
     if let Ok(server) = std::env::var("COUNTERWEIGHT_POSTGRES") {
-        let mut client = postgres::Client::connect(&format!("{server}/postgres"), postgres::NoTls).unwrap();
+        let mut client =
+            postgres::Client::connect(&format!("{server}/postgres"), postgres::NoTls).unwrap();
         client.execute(&format!("DROP DATABASE IF EXISTS {_database}"), &[]).unwrap();
         client.execute(&format!("CREATE DATABASE {_database}"), &[]).unwrap();
         return Some(format!("{server}/{_database}"));
@@ -145,7 +146,9 @@ fn a_study_goes_back_and_forth() {
         let study = shared.study();
         study.set_user_attr("owner", json!(["å", 1])).unwrap();
         study.set_metric_names(&["loss"]).unwrap();
-        study.enqueue([("x".to_owned(), 0.5.into()), ("kind".to_owned(), Value::Null)].into()).unwrap();
+        study
+            .enqueue([("x".to_owned(), 0.5.into()), ("kind".to_owned(), Value::Null)].into())
+            .unwrap();
         study.optimize(6, objective).unwrap();
         compare(&python, &shared, 6);
         for round in 1..=2 {
@@ -273,11 +276,12 @@ fn a_killed_process_loses_nothing() {
         let study = shared.study();
         assert_eq!(study.directions(), [Direction::Minimize]);
         let before = study.trials().unwrap().len();
-        study.optimize(before + 5, |trial| {
-            let x = trial.suggest_float("x", -3.0..=3.0)?;
-            Ok(x * x)
-        })
-        .unwrap();
+        study
+            .optimize(before + 5, |trial| {
+                let x = trial.suggest_float("x", -3.0..=3.0)?;
+                Ok(x * x)
+            })
+            .unwrap();
         let trials = study.trials().unwrap();
         assert!(trials.iter().all(|t| t.state.is_ended()), "no trial is left running");
         let lost: Vec<_> = trials.iter().filter(|t| t.state == State::Failed).collect();

@@ -14,9 +14,7 @@ fn pruner(name: &str) -> Box<dyn Fn(Study) -> Study> {
     }
     match name {
         "median" => with(Percentile::median()),
-        "median_warm" => {
-            with(Percentile::median().with_startup(3).with_warmup(4).with_interval(3))
-        }
+        "median_warm" => with(Percentile::median().with_startup(3).with_warmup(4).with_interval(3)),
         "percentile" => with(Percentile::new(25.0).with_least_reports(3)),
         "halving" => with(SuccessiveHalving::new()),
         "halving_auto" => with(

@@ -1,6 +1,8 @@
 //! What a study says of itself: importance, tables, pictures; and one study from another.
 
-use counterweight_tuner::{BoxError, Direction, Importance, Nsga2, Random, Sobol, State, Study, Trial};
+use counterweight_tuner::{
+    BoxError, Direction, Importance, Nsga2, Random, Sobol, State, Study, Trial,
+};
 
 fn objective(trial: &mut Trial) -> Result<f64, BoxError> {
     let x = trial.suggest_float("x", -1.0..=1.0)?;
@@ -79,7 +81,8 @@ fn pictures_show_the_trials() {
     // A study without trials has empty pictures, not an error.
     Study::minimize("empty").to_html(dir.path().join("e.html")).unwrap();
 
-    let two = Study::new("two", [Direction::Minimize; 2]).suggester(Nsga2::new().with_population(8));
+    let two =
+        Study::new("two", [Direction::Minimize; 2]).suggester(Nsga2::new().with_population(8));
     two.optimize(30, |trial| {
         let x = trial.suggest_float("x", 0.0..=1.0)?;
         let y = trial.suggest_float("y", 0.0..=1.0)?;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use counterweight_tuner::{
-    BoxError, Direction, Distribution, Error, GaussianProcess, Grid, Params, Random, Space, State, Study,
-    Trial, TrialRecord, Value,
+    BoxError, Direction, Distribution, Error, GaussianProcess, Grid, Params, Random, Space, State,
+    Study, Trial, TrialRecord, Value,
 };
 use proptest::prelude::*;
 

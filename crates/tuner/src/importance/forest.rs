@@ -9,7 +9,12 @@ pub(super) struct Forest {
 enum Node {
     Leaf(f64),
     /// Column, threshold, and where the two sides begin.
-    Split { column: usize, at: f64, below: usize, above: usize },
+    Split {
+        column: usize,
+        at: f64,
+        below: usize,
+        above: usize,
+    },
 }
 
 impl Forest {
@@ -53,20 +58,21 @@ impl Forest {
             boxes(tree, 0, &mut vec![(0.0, 1.0); dims], &mut leaves);
             let volume = |b: &[(f64, f64)]| b.iter().map(|(l, h)| h - l).product::<f64>();
             let mean: f64 = leaves.iter().map(|(b, v)| volume(b) * v).sum();
-            let variance: f64 =
-                leaves.iter().map(|(b, v)| volume(b) * (v - mean).powi(2)).sum();
+            let variance: f64 = leaves.iter().map(|(b, v)| volume(b) * (v - mean).powi(2)).sum();
             if variance <= 1e-300 {
                 continue;
             }
             for (k, sum) in sums.iter_mut().enumerate() {
-                let mut cuts: Vec<f64> = leaves.iter().flat_map(|(b, _)| [b[k].0, b[k].1]).collect();
+                let mut cuts: Vec<f64> =
+                    leaves.iter().flat_map(|(b, _)| [b[k].0, b[k].1]).collect();
                 cuts.sort_by(f64::total_cmp);
                 cuts.dedup();
                 let effect: f64 = cuts
                     .windows(2)
                     .map(|w| {
                         let middle = 0.5 * (w[0] + w[1]);
-                        let inside = leaves.iter().filter(|(b, _)| b[k].0 <= middle && middle < b[k].1);
+                        let inside =
+                            leaves.iter().filter(|(b, _)| b[k].0 <= middle && middle < b[k].1);
                         let marginal: f64 =
                             inside.map(|(b, v)| v * volume(b) / (b[k].1 - b[k].0)).sum();
                         (w[1] - w[0]) * (marginal - mean).powi(2)
@@ -79,12 +85,7 @@ impl Forest {
     }
 }
 
-fn grow(
-    tree: &mut Vec<Node>,
-    rows: &[Vec<f64>],
-    values: &[f64],
-    sample: Vec<usize>,
-) -> usize {
+fn grow(tree: &mut Vec<Node>, rows: &[Vec<f64>], values: &[f64], sample: Vec<usize>) -> usize {
     let own = tree.len();
     let n = sample.len() as f64;
     let mean = sample.iter().map(|&i| values[i]).sum::<f64>() / n;
@@ -95,21 +96,10 @@ fn grow(
     }
     let mut best: Option<(f64, usize, f64)> = None;
     for column in 0..dims {
-        let mut order: Vec<usize> = sample.clone();
-        order.sort_by(|&a, &b| rows[a][column].total_cmp(&rows[b][column]));
-        let total: f64 = order.iter().map(|&i| values[i]).sum();
-        let mut below = 0.0;
-        for (i, pair) in order.windows(2).enumerate() {
-            below += values[pair[0]];
-            let (a, b) = (rows[pair[0]][column], rows[pair[1]][column]);
-            if a == b {
-                continue;
-            }
-            let (l, r) = ((i + 1) as f64, n - (i + 1) as f64);
-            let gain = below * below / l + (total - below).powi(2) / r;
-            if best.is_none_or(|(top, ..)| gain > top) {
-                best = Some((gain, column, 0.5 * (a + b)));
-            }
+        if let Some((gain, at)) = split(rows, values, &sample, column)
+            && best.is_none_or(|(top, ..)| gain > top)
+        {
+            best = Some((gain, column, at));
         }
     }
     let Some((_, column, at)) = best else { return own };
@@ -122,6 +112,25 @@ fn grow(
     let above = grow(tree, rows, values, high);
     tree[own] = Node::Split { column, at, below, above };
     own
+}
+
+/// The threshold of a column that leaves least variance on both sides, and its gain.
+fn split(rows: &[Vec<f64>], values: &[f64], sample: &[usize], column: usize) -> Option<(f64, f64)> {
+    let n = sample.len() as f64;
+    let mut order: Vec<usize> = sample.to_vec();
+    order.sort_by(|&a, &b| rows[a][column].total_cmp(&rows[b][column]));
+    let total: f64 = order.iter().map(|&i| values[i]).sum();
+    let (mut below, mut best) = (0.0, None::<(f64, f64)>);
+    for (i, pair) in order.windows(2).enumerate() {
+        below += values[pair[0]];
+        let (a, b) = (rows[pair[0]][column], rows[pair[1]][column]);
+        let left = (i + 1) as f64;
+        let gain = below * below / left + (total - below).powi(2) / (n - left);
+        if a != b && best.is_none_or(|(top, _)| gain > top) {
+            best = Some((gain, 0.5 * (a + b)));
+        }
+    }
+    best
 }
 
 /// A part of the cube by column, and the value in it.

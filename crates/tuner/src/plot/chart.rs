@@ -89,7 +89,8 @@ impl Chart {
             let found = near.then(|| names.get(whole as usize)).flatten();
             found.cloned().unwrap_or_default()
         };
-        let plain = |v: &f64| format!("{v:.4}").trim_end_matches('0').trim_end_matches('.').to_owned();
+        let plain =
+            |v: &f64| format!("{v:.4}").trim_end_matches('0').trim_end_matches('.').to_owned();
         let mut mesh = chart.configure_mesh();
         mesh.x_desc(&self.axes.x).y_desc(&self.axes.y).light_line_style(WHITE);
         if names.is_empty() {
@@ -101,24 +102,26 @@ impl Chart {
         for mark in &self.marks {
             match mark {
                 Mark::Dots(points) => {
-                    chart.draw_series(finite(points).map(|p| Circle::new(p, 3, DOT.mix(0.6).filled())))?;
+                    chart.draw_series(
+                        finite(points).map(|p| Circle::new(p, 3, DOT.mix(0.6).filled())),
+                    )?;
                 }
                 Mark::Strong(points) => {
-                    chart.draw_series(finite(points).map(|p| Circle::new(p, 4, STRONG.filled())))?;
+                    chart
+                        .draw_series(finite(points).map(|p| Circle::new(p, 4, STRONG.filled())))?;
                 }
                 Mark::Line(points, dark) => {
                     let style = STRONG.mix(0.1 + 0.9 * dark * dark).stroke_width(1);
                     chart.draw_series(LineSeries::new(finite(points), style))?;
                 }
                 Mark::Shaded(points) => {
-                    let dot = |(p, rank): &((f64, f64), f64)| Circle::new(*p, 3, shade(*rank).filled());
+                    let dot =
+                        |(p, rank): &((f64, f64), f64)| Circle::new(*p, 3, shade(*rank).filled());
                     chart.draw_series(points.iter().map(dot))?;
                 }
                 Mark::Field(points) => {
-                    let (w, h) = (
-                        (x.end - x.start) / CELLS as f64,
-                        (y.end - y.start) / CELLS as f64,
-                    );
+                    let (w, h) =
+                        ((x.end - x.start) / CELLS as f64, (y.end - y.start) / CELLS as f64);
                     let cells = (0..CELLS * CELLS).map(|i| {
                         let corner =
                             (x.start + (i % CELLS) as f64 * w, y.start + (i / CELLS) as f64 * h);
@@ -198,12 +201,7 @@ pub(super) fn bars(title: &str, shares: &[(String, f64)]) -> String {
             let found = near.then(|| shares.get(place.round() as usize)).flatten();
             found.map(|s| s.0.clone()).unwrap_or_default()
         };
-        chart
-            .configure_mesh()
-            .disable_mesh()
-            .y_labels(4 * n)
-            .y_label_formatter(&name)
-            .draw()?;
+        chart.configure_mesh().disable_mesh().y_labels(4 * n).y_label_formatter(&name).draw()?;
         chart.draw_series(shares.iter().enumerate().map(|(i, (_, share))| {
             let top = (n - i) as f64;
             Rectangle::new([(0.0, top - 0.85), (*share, top - 0.15)], DOT.filled())

@@ -58,7 +58,9 @@ impl Pruner for Wilcoxon {
         }
         let differences: Vec<f64> = own
             .iter()
-            .filter_map(|(step, v)| Some(task.direction.loss(*v) - task.direction.loss(*best.get(step)?)))
+            .filter_map(|(step, v)| {
+                Some(task.direction.loss(*v) - task.direction.loss(*best.get(step)?))
+            })
             .collect();
         if differences.len() < self.startup.max(2) {
             return Ok(false);

@@ -20,11 +20,13 @@ pub(super) fn encode(distribution: &Distribution) -> String {
         Distribution::Float { low, high, log, step } => {
             let step = step.map_or("null".to_owned(), float);
             let (low, high) = (float(*low), float(*high));
-            let fields = format!("\"step\": {step}, \"low\": {low}, \"high\": {high}, \"log\": {log}");
+            let fields =
+                format!("\"step\": {step}, \"low\": {low}, \"high\": {high}, \"log\": {log}");
             ("FloatDistribution", fields)
         }
         Distribution::Int { low, high, log, step } => {
-            let fields = format!("\"log\": {log}, \"step\": {step}, \"low\": {low}, \"high\": {high}");
+            let fields =
+                format!("\"log\": {log}, \"step\": {step}, \"low\": {low}, \"high\": {high}");
             ("IntDistribution", fields)
         }
         Distribution::Categorical { choices } => {
@@ -38,7 +40,8 @@ pub(super) fn encode(distribution: &Distribution) -> String {
 /// The inverse, also of the names that Optuna wrote before its version 3 and of its short
 /// form.
 pub(super) fn decode(text: &str) -> Result<Distribution, String> {
-    let json: Json = serde_json::from_str(&super::python::quoted(text)).map_err(|e| e.to_string())?;
+    let json: Json =
+        serde_json::from_str(&super::python::quoted(text)).map_err(|e| e.to_string())?;
     let attributes = json.get("attributes").unwrap_or(&json);
     let name = json.get("name").or_else(|| json.get("type")).and_then(Json::as_str);
     let real = |key: &str| {
@@ -69,12 +72,16 @@ pub(super) fn decode(text: &str) -> Result<Distribution, String> {
         Some("IntDistribution" | "int" | "IntUniformDistribution") => {
             Distribution::Int { low: whole("low")?, high: whole("high")?, log, step: steps()? }
         }
-        Some("IntLogUniformDistribution") => {
-            Distribution::Int { low: whole("low")?, high: whole("high")?, log: true, step: steps()? }
-        }
+        Some("IntLogUniformDistribution") => Distribution::Int {
+            low: whole("low")?,
+            high: whole("high")?,
+            log: true,
+            step: steps()?,
+        },
         Some("CategoricalDistribution" | "categorical") => {
             let listed = attributes.get("choices").and_then(Json::as_array);
-            let listed = listed.ok_or_else(|| format!("the distribution has no choices: {text}"))?;
+            let listed =
+                listed.ok_or_else(|| format!("the distribution has no choices: {text}"))?;
             Distribution::Categorical { choices: listed.iter().map(value).collect() }
         }
         _ => return Err(format!("unknown distribution {text}")),

@@ -115,13 +115,12 @@ impl Replay {
             }
             Op::SetParam { trial, name, internal, distribution } => {
                 self.open(*trial)?;
-                let value = distribution.from_internal(*internal).ok_or_else(|| {
-                    Error::NotAValue {
+                let value =
+                    distribution.from_internal(*internal).ok_or_else(|| Error::NotAValue {
                         name: name.clone(),
                         value: (*internal).into(),
                         distribution: Box::new(distribution.clone()),
-                    }
-                })?;
+                    })?;
                 let study = self.trials[*trial as usize].0;
                 self.admit(study, std::iter::once((name, distribution)))?;
                 let record = self.open(*trial)?;

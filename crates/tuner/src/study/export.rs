@@ -56,9 +56,9 @@ impl Study {
                     let attr = t.user_attrs.get(name)?;
                     Some(attr.as_str().map_or_else(|| attr.to_string(), str::to_owned))
                 }))
-                .chain(constraints.iter().map(|name| {
-                    t.constraints().get(name).map(f64::to_string)
-                }));
+                .chain(
+                    constraints.iter().map(|name| t.constraints().get(name).map(f64::to_string)),
+                );
             for cell in cells {
                 let _ = write!(out, ",{}", field(&cell.unwrap_or_default()));
             }

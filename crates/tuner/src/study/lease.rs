@@ -109,7 +109,8 @@ pub(super) fn is_lost(trial: &TrialRecord, now: Timestamp) -> bool {
     let mut parts = name.split('/');
     let (boot, pid) = (parts.next(), parts.next().and_then(|p| p.parse().ok()));
     let here = process(std::process::id());
-    let same_boot = here.as_deref().and_then(|h| h.split('/').next()).is_some_and(|b| Some(b) == boot);
+    let same_boot =
+        here.as_deref().and_then(|h| h.split('/').next()).is_some_and(|b| Some(b) == boot);
     same_boot && pid.is_some_and(|pid| process(pid).as_deref() != Some(name))
 }
 

@@ -90,10 +90,8 @@ impl Study {
         let (name, directions) = (name.into(), directions.into_iter().collect::<Vec<_>>());
         let storage = Memory::new();
         // An empty storage takes any study.
-        let _ = storage.commit(&[Op::CreateStudy {
-            name: name.clone(),
-            directions: directions.clone(),
-        }]);
+        let _ = storage
+            .commit(&[Op::CreateStudy { name: name.clone(), directions: directions.clone() }]);
         let shared = Shared {
             name,
             storage: Arc::new(storage),
@@ -592,7 +590,8 @@ impl Study {
     /// Refuses a trial of another study.
     fn own(&self, trial: &Trial) -> Result<()> {
         let same = Arc::ptr_eq(&trial.shared, &self.shared);
-        same.then_some(()).ok_or(Error::Missing { what: "trial of this study", id: trial.record.id })
+        same.then_some(())
+            .ok_or(Error::Missing { what: "trial of this study", id: trial.record.id })
     }
 
     /// Ends a trial as pruned: its value is the last one reported, if that is a number.

@@ -73,7 +73,8 @@ struct Run<'s> {
 
 impl<'s> Run<'s> {
     fn new(study: &'s Study, trials: usize) -> Self {
-        let bar = if study.progress { ProgressBar::new(trials as u64) } else { ProgressBar::hidden() };
+        let bar =
+            if study.progress { ProgressBar::new(trials as u64) } else { ProgressBar::hidden() };
         if let Ok(style) =
             ProgressStyle::with_template("{prefix:>14} {bar:30} {pos}/{len} {eta} {msg}")
         {
@@ -153,9 +154,9 @@ impl<'s> Run<'s> {
             let direction = study.directions().first();
             complete.clone().any(|t| {
                 t.violation() == 0.0
-                    && direction.zip(t.values.first()).is_some_and(|(d, &v)| {
-                        d.loss(v) <= d.loss(target)
-                    })
+                    && direction
+                        .zip(t.values.first())
+                        .is_some_and(|(d, &v)| d.loss(v) <= d.loss(target))
             })
         };
         study.target.is_some_and(reached)

@@ -77,10 +77,10 @@ impl Suggester for CmaEs {
             _ => (Vec::new(), State::new(active.len(), sigma)),
         };
         while used.len() + state.population <= told.len() {
-            let mut generation: Vec<_> = told[used.len()..used.len() + state.population].iter().collect();
+            let mut generation: Vec<_> =
+                told[used.len()..used.len() + state.population].iter().collect();
             used.extend(generation.iter().map(|t| t.0));
-            generation
-                .sort_by(|a, b| a.2.0.total_cmp(&b.2.0).then(a.2.1.total_cmp(&b.2.1)));
+            generation.sort_by(|a, b| a.2.0.total_cmp(&b.2.0).then(a.2.1.total_cmp(&b.2.1)));
             let points: Vec<&[f64]> = generation.iter().map(|t| t.1.as_slice()).collect();
             state.update(&points);
             state.keep_margin(&own);
@@ -137,9 +137,8 @@ impl State {
         for _ in 0..100 {
             let z: Vec<f64> = self.roots.iter().map(|root| root * normal(rng)).collect();
             let step = |i: usize| (0..dims).map(|j| self.axes[(i, j)] * z[j]).sum::<f64>();
-            point = (0..dims)
-                .map(|i| self.mean[i] + self.sigma * self.scale[i] * step(i))
-                .collect();
+            point =
+                (0..dims).map(|i| self.mean[i] + self.sigma * self.scale[i] * step(i)).collect();
             if point.iter().all(|v: &f64| (0.0..=1.0).contains(v)) {
                 return point;
             }
@@ -152,9 +151,8 @@ impl State {
     fn update(&mut self, points: &[&[f64]]) {
         let dims = self.mean.len();
         let (n, lambda) = (dims as f64, points.len() as f64);
-        let raw: Vec<f64> = (1..=points.len())
-            .map(|i| ((lambda + 1.0) / 2.0).ln() - (i as f64).ln())
-            .collect();
+        let raw: Vec<f64> =
+            (1..=points.len()).map(|i| ((lambda + 1.0) / 2.0).ln() - (i as f64).ln()).collect();
         let positive: f64 = raw.iter().filter(|w| **w > 0.0).sum();
         let negative: f64 = -raw.iter().filter(|w| **w < 0.0).sum::<f64>();
         let squares = |keep: &dyn Fn(f64) -> bool| {
@@ -163,8 +161,8 @@ impl State {
         let mu = positive * positive / squares(&|w| w > 0.0);
         let mu_minus = negative * negative / squares(&|w| w < 0.0).max(f64::MIN_POSITIVE);
         let rank_one = 2.0 / ((n + 1.3).powi(2) + mu);
-        let rank_mu = (1.0 - rank_one - 1e-8)
-            .min(2.0 * (mu - 2.0 + 1.0 / mu) / ((n + 2.0).powi(2) + mu));
+        let rank_mu =
+            (1.0 - rank_one - 1e-8).min(2.0 * (mu - 2.0 + 1.0 / mu) / ((n + 2.0).powi(2) + mu));
         let least = (1.0 + rank_one / rank_mu)
             .min(1.0 + 2.0 * mu_minus / (mu + 2.0))
             .min((1.0 - rank_one - rank_mu) / (n * rank_mu));

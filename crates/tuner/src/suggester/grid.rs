@@ -78,8 +78,9 @@ impl Suggester for Grid {
                 *axis = Axis::Some(vec![value.clone()]);
             }
         }
-        let conditional =
-            task.space.is_some_and(|s| s.iter().any(|(name, _)| s.conditions(name).next().is_some()));
+        let conditional = task
+            .space
+            .is_some_and(|s| s.iter().any(|(name, _)| s.conditions(name).next().is_some()));
         if !conditional {
             return Ok(point(&axes, task.point));
         }

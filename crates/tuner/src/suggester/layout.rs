@@ -44,9 +44,10 @@ impl Column {
             Distribution::Categorical { .. } => Kind::Category,
             _ => Kind::Number,
         };
-        let levels = distribution.cardinality().filter(|&n| n <= MOST_LEVELS).map(|n| {
-            (0..n).filter_map(|i| distribution.encode(&distribution.nth(i))).collect()
-        });
+        let levels = distribution
+            .cardinality()
+            .filter(|&n| n <= MOST_LEVELS)
+            .map(|n| (0..n).filter_map(|i| distribution.encode(&distribution.nth(i))).collect());
         let given = task.fixed.get(name).and_then(|v| distribution.encode(v));
         let single = distribution.is_single().then_some(0.5);
         Self {
@@ -104,11 +105,9 @@ impl Table {
                     .all(|c| space.get(&c.name).is_some_and(|d| *d == c.distribution));
             if !same {
                 self.rows.clear();
-                self.columns =
-                    space.iter().map(|(name, d)| Column::new(name, d, task)).collect();
-                let place = |columns: &[Column], name: &str| {
-                    columns.iter().position(|c| c.name == name)
-                };
+                self.columns = space.iter().map(|(name, d)| Column::new(name, d, task)).collect();
+                let place =
+                    |columns: &[Column], name: &str| columns.iter().position(|c| c.name == name);
                 for i in 0..self.columns.len() {
                     let conditions = space.conditions(&self.columns[i].name);
                     let when = conditions.filter_map(|(parent, values)| {
@@ -170,7 +169,12 @@ impl Table {
 
     /// The coordinates of `parent` with which `child` is there, if in all rows it is
     /// there for some coordinates and not for the others.
-    fn explains(&self, parent: usize, child: usize, rows: &[Vec<f64>]) -> Option<(usize, Vec<f64>)> {
+    fn explains(
+        &self,
+        parent: usize,
+        child: usize,
+        rows: &[Vec<f64>],
+    ) -> Option<(usize, Vec<f64>)> {
         let column = &self.columns[parent];
         let levels = column.levels.as_ref()?;
         if levels.len() as u64 > MOST_PARENT_VALUES {
@@ -212,8 +216,7 @@ impl Table {
 
     /// Coordinates of the parameters that are given, NaN for the others.
     fn partial(&self, params: &Params) -> Vec<f64> {
-        let coordinate =
-            |c: &Column| params.get(&c.name).and_then(|v| c.distribution.encode(v));
+        let coordinate = |c: &Column| params.get(&c.name).and_then(|v| c.distribution.encode(v));
         self.columns.iter().map(|c| coordinate(c).unwrap_or(f64::NAN)).collect()
     }
 
@@ -241,9 +244,8 @@ impl Table {
             .filter_map(|t| {
                 let planned = t.system_attrs.get(key::PLANNED).and_then(Json::as_object);
                 let planned = planned.into_iter().flatten();
-                let mut params: Params = planned
-                    .map(|(name, v)| (name.clone(), choice_from_json(v)))
-                    .collect();
+                let mut params: Params =
+                    planned.map(|(name, v)| (name.clone(), choice_from_json(v))).collect();
                 params.extend(t.params.iter().map(|(k, v)| (k.clone(), v.clone())));
                 self.encode(&params)
             })
@@ -254,9 +256,9 @@ impl Table {
     /// not there.
     pub(super) fn settle(&self, point: &mut [f64]) {
         for (unit, column) in point.iter_mut().zip(&self.columns) {
-            *unit = column.fixed.unwrap_or_else(|| {
-                column.snap(if unit.is_nan() { 0.5 } else { *unit })
-            });
+            *unit = column
+                .fixed
+                .unwrap_or_else(|| column.snap(if unit.is_nan() { 0.5 } else { *unit }));
         }
         self.blank(point);
     }
@@ -264,8 +266,7 @@ impl Table {
     /// Removes coordinates that are not there.
     pub(super) fn blank(&self, point: &mut [f64]) {
         if self.columns.iter().any(|c| !c.when.is_empty()) {
-            let there: Vec<bool> =
-                self.columns.iter().map(|c| self.is_there(c, point)).collect();
+            let there: Vec<bool> = self.columns.iter().map(|c| self.is_there(c, point)).collect();
             for (unit, there) in point.iter_mut().zip(there) {
                 if !there {
                     *unit = f64::NAN;

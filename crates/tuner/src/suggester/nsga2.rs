@@ -54,7 +54,9 @@ impl Suggester for Nsga2 {
         self.table.update(task);
         let mut points: Vec<(&[f64], f64, Vec<f64>)> = Vec::new();
         for trial in task.history {
-            if let (Some(row), Some(losses)) = (self.table.row(trial), trial.losses(task.directions)) {
+            if let (Some(row), Some(losses)) =
+                (self.table.row(trial), trial.losses(task.directions))
+            {
                 points.push((row, trial.violation(), losses));
             }
         }
@@ -89,7 +91,11 @@ impl Nsga2 {
                 (false, true) => a,
                 _ if !crossed => a,
                 _ if column.kind == Kind::Category || rng.random::<bool>() => {
-                    if rng.random() { a } else { b }
+                    if rng.random() {
+                        a
+                    } else {
+                        b
+                    }
                 }
                 _ => {
                     let u: f64 = rng.random();

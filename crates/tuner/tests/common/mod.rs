@@ -48,7 +48,8 @@ pub(crate) fn dump(storage: &dyn Storage) -> Json {
 
 /// Compares our view with Optuna's, trial by trial.
 pub(crate) fn assert_same(ours: &Json, theirs: &Json, context: &str) {
-    let (listed, expected) = (ours["trials"].as_array().unwrap(), theirs["trials"].as_array().unwrap());
+    let (listed, expected) =
+        (ours["trials"].as_array().unwrap(), theirs["trials"].as_array().unwrap());
     assert_eq!(listed.len(), expected.len(), "{context}");
     for (ours, theirs) in listed.iter().zip(expected) {
         let mut theirs = theirs.clone();

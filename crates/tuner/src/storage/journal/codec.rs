@@ -60,11 +60,7 @@ impl Line {
         self
     }
 
-    fn map<'k>(
-        mut self,
-        key: &str,
-        fields: impl IntoIterator<Item = (&'k str, String)>,
-    ) -> Self {
+    fn map<'k>(mut self, key: &str, fields: impl IntoIterator<Item = (&'k str, String)>) -> Self {
         let _ = write!(self.0, ",\"{key}\":{{");
         for (i, (name, value)) in fields.into_iter().enumerate() {
             self.0.push_str(if i == 0 { "" } else { "," });
@@ -171,10 +167,8 @@ fn template_fields(line: Line, trial: &TrialRecord) -> Line {
         [one] => (float(*one), "null".to_owned()),
         several => ("null".to_owned(), list(several, |v| float(*v))),
     };
-    let mut line = line
-        .number("state", state_code(trial.state))
-        .raw("value", &value)
-        .raw("values", &values);
+    let mut line =
+        line.number("state", state_code(trial.state)).raw("value", &value).raw("values", &values);
     if let Some(completed) = trial.completed {
         line = line.raw("datetime_complete", &time(completed));
     }
@@ -287,7 +281,8 @@ pub(super) fn decode(line: &str) -> Result<Option<Op>, String> {
         },
         6 => {
             let state = f.state("state")?;
-            let field = if state == State::Running { "datetime_start" } else { "datetime_complete" };
+            let field =
+                if state == State::Running { "datetime_start" } else { "datetime_complete" };
             let at = f.time(field)?.unwrap_or(Timestamp::UNIX_EPOCH);
             Op::SetState { trial: f.id("trial_id")?, state, values: f.values("values")?, at }
         }

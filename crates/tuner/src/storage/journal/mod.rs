@@ -136,8 +136,7 @@ impl Storage for Journal {
         let last = apply_all(ops, |op| changed.apply(op))?;
         let worker = self.worker();
         let text: String = ops.iter().map(|op| codec::encode(op, &worker)).collect();
-        let written =
-            inner.file.write_all(text.as_bytes()).and_then(|()| inner.file.sync_data());
+        let written = inner.file.write_all(text.as_bytes()).and_then(|()| inner.file.sync_data());
         if let Err(error) = written {
             // A full disk may have taken half of it; should shortening fail too, the
             // next writer cuts off the half line.

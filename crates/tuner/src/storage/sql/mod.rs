@@ -171,8 +171,7 @@ impl<C: Connection> Database<C> {
     fn trials(&self, study: u64) -> Result<Vec<Arc<TrialRecord>>> {
         let inner = &mut *self.inner();
         let known = inner.cache.entry(study).or_default();
-        let open: Vec<u64> =
-            known.values().filter(|t| !t.state.is_ended()).map(|t| t.id).collect();
+        let open: Vec<u64> = known.values().filter(|t| !t.state.is_ended()).map(|t| t.id).collect();
         let newest = known.last_key_value().map(|(id, _)| *id);
         // All of them at first, later those that are new or can have changed.
         let some = |column: &str| match newest {
@@ -331,7 +330,8 @@ fn read<C: Connection>(
     let columns = "param_name, param_value, distribution_json";
     for row in of("trial_params", columns, "param_id")? {
         let Some(trial) = trials.get_mut(&row[0].id()) else { continue };
-        let broken = |reason: String| Error::Database { database: name.clone(), source: reason.into() };
+        let broken =
+            |reason: String| Error::Database { database: name.clone(), source: reason.into() };
         let distribution = json::decode(row[3].text()).map_err(broken)?;
         if let Some(value) = distribution.from_internal(loaded(&row[2], "FINITE")) {
             trial.params.insert(row[1].text().to_owned(), value);
@@ -503,7 +503,8 @@ fn fill<C: Connection>(c: &mut C, study: u64, id: u64, trial: &TrialRecord) -> R
 }
 
 fn lock_study<C: Connection>(c: &mut C, id: u64) -> Result<()> {
-    let sql = format!("SELECT study_id FROM studies WHERE study_id = $1{}", c.dialect().for_update());
+    let sql =
+        format!("SELECT study_id FROM studies WHERE study_id = $1{}", c.dialect().for_update());
     let found = !c.query(&sql, &[id.into()])?.is_empty();
     found.then_some(()).ok_or(Error::Missing { what: "study", id })
 }
@@ -545,7 +546,8 @@ fn set_param<C: Connection>(
     let sql = "INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json) \
                VALUES ($1, $2, $3, $4) ON CONFLICT (trial_id, param_name) DO UPDATE SET \
                param_value = excluded.param_value, distribution_json = excluded.distribution_json";
-    let cells = [trial.into(), name.into(), Cell::Real(internal), json::encode(distribution).into()];
+    let cells =
+        [trial.into(), name.into(), Cell::Real(internal), json::encode(distribution).into()];
     c.execute(sql, &cells).map(drop)
 }
 

@@ -56,7 +56,8 @@ impl Server {
             let client = self.config.connect(NoTls);
             self.client = Some(client.map_err(|e| failed(&self.name, e))?);
         }
-        let lost = || Error::Database { database: self.name.clone(), source: "no connection".into() };
+        let lost =
+            || Error::Database { database: self.name.clone(), source: "no connection".into() };
         self.client.as_mut().ok_or_else(lost)
     }
 }

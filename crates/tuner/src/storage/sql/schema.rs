@@ -25,11 +25,20 @@ const TABLES: [(&str, &str, &[&str], &[&str]); 11] = [
     (
         "study_directions",
         "study_direction_id",
-        &["direction {direction} NOT NULL", "study_id INTEGER NOT NULL", "objective INTEGER NOT NULL"],
+        &[
+            "direction {direction} NOT NULL",
+            "study_id INTEGER NOT NULL",
+            "objective INTEGER NOT NULL",
+        ],
         &["UNIQUE (study_id, objective)", STUDY],
     ),
     ("study_user_attributes", "study_user_attribute_id", STUDY_ATTR, &[UNIQUE_STUDY_KEY, STUDY]),
-    ("study_system_attributes", "study_system_attribute_id", STUDY_ATTR, &[UNIQUE_STUDY_KEY, STUDY]),
+    (
+        "study_system_attributes",
+        "study_system_attribute_id",
+        STUDY_ATTR,
+        &[UNIQUE_STUDY_KEY, STUDY],
+    ),
     (
         "trials",
         "trial_id",
@@ -43,7 +52,12 @@ const TABLES: [(&str, &str, &[&str], &[&str]); 11] = [
         &[STUDY],
     ),
     ("trial_user_attributes", "trial_user_attribute_id", TRIAL_ATTR, &[UNIQUE_TRIAL_KEY, TRIAL]),
-    ("trial_system_attributes", "trial_system_attribute_id", TRIAL_ATTR, &[UNIQUE_TRIAL_KEY, TRIAL]),
+    (
+        "trial_system_attributes",
+        "trial_system_attribute_id",
+        TRIAL_ATTR,
+        &[UNIQUE_TRIAL_KEY, TRIAL],
+    ),
     (
         "trial_params",
         "param_id",
@@ -124,7 +138,8 @@ impl Dialect {
         };
         let mut statements = Vec::new();
         if self == Self::Postgres {
-            let create = |(name, values): &(&str, &str)| format!("CREATE TYPE {name} AS ENUM ({values})");
+            let create =
+                |(name, values): &(&str, &str)| format!("CREATE TYPE {name} AS ENUM ({values})");
             statements.extend(ENUMS.iter().map(create));
         }
         let heartbeats: (&str, &str, &[&str], &[&str]) = (

@@ -44,7 +44,9 @@ pub(super) fn minimise(
     let (mut next, mut next_gradient) = (x.clone(), gradient.clone());
     for _ in 0..limits.iterations {
         let free: Vec<bool> = (0..n)
-            .map(|i| !((x[i] <= low[i] && gradient[i] > 0.0) || (x[i] >= high[i] && gradient[i] < 0.0)))
+            .map(|i| {
+                !((x[i] <= low[i] && gradient[i] > 0.0) || (x[i] >= high[i] && gradient[i] < 0.0))
+            })
             .collect();
         let slope = (0..n).filter(|&i| free[i]).map(|i| gradient[i].abs()).fold(0.0, f64::max);
         if slope <= limits.gradient {
@@ -102,9 +104,8 @@ pub(super) fn minimise(
 /// The two-loop recursion over the free coordinates.
 fn descent(gradient: &[f64], free: &[bool], pairs: &[(Vec<f64>, Vec<f64>, f64)]) -> Vec<f64> {
     let n = gradient.len();
-    let dot = |a: &[f64], b: &[f64]| -> f64 {
-        (0..n).filter(|&i| free[i]).map(|i| a[i] * b[i]).sum()
-    };
+    let dot =
+        |a: &[f64], b: &[f64]| -> f64 { (0..n).filter(|&i| free[i]).map(|i| a[i] * b[i]).sum() };
     let mut q: Vec<f64> = (0..n).map(|i| if free[i] { gradient[i] } else { 0.0 }).collect();
     let mut shares = Vec::with_capacity(pairs.len());
     for (s, y, sy) in pairs.iter().rev() {

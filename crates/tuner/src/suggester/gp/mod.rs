@@ -153,7 +153,8 @@ impl GaussianProcess {
     fn data(&self, task: &Task<'_>, rng: &mut impl Rng) -> Option<Data> {
         let (mut trials, mut points, mut losses) = (Vec::new(), Vec::new(), Vec::new());
         for trial in task.history {
-            if let (Some(row), Some(loss)) = (self.table.row(trial), trial.losses(task.directions)) {
+            if let (Some(row), Some(loss)) = (self.table.row(trial), trial.losses(task.directions))
+            {
                 trials.push(trial.clone());
                 points.push(row.clone());
                 losses.push(loss);
@@ -180,8 +181,8 @@ impl GaussianProcess {
             && data.points.len() >= 2 * self.startup;
         // Where categories matter a box helps only if the whole is not well understood.
         let numbers = kinds.iter().all(|k| *k == Kind::Number);
-        let local = local
-            && (numbers || self.theta(0, &data.points, &data.values, &kinds)?.noise > RUGGED);
+        let local =
+            local && (numbers || self.theta(0, &data.points, &data.values, &kinds)?.noise > RUGGED);
         let trust = if local { TrustRegion::new(&data, self.startup) } else { None };
         let data = match &trust {
             Some(trust) => data.select(&trust.chosen),
@@ -234,11 +235,8 @@ impl GaussianProcess {
             }
         }
         ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let incumbents: Vec<Vec<f64>> = ranked
-            .iter()
-            .take(4)
-            .map(|(_, i)| self.whole(&data.points[*i], rng))
-            .collect();
+        let incumbents: Vec<Vec<f64>> =
+            ranked.iter().take(4).map(|(_, i)| self.whole(&data.points[*i], rng)).collect();
         let acquisition = Acquisition {
             model: &model,
             best: (!feasible.is_empty()).then_some(best),
@@ -327,7 +325,8 @@ fn scalar(losses: &[Vec<f64>], rng: &mut impl Rng) -> Vec<f64> {
 /// Infinite values replaced by the largest or smallest finite one.
 fn finite(values: &[f64]) -> Vec<f64> {
     let numbers = || values.iter().copied().filter(|v| v.is_finite());
-    let (low, high) = (numbers().fold(f64::INFINITY, f64::min), numbers().fold(f64::NEG_INFINITY, f64::max));
+    let (low, high) =
+        (numbers().fold(f64::INFINITY, f64::min), numbers().fold(f64::NEG_INFINITY, f64::max));
     if low > high {
         return values.iter().map(|v| v.signum()).collect();
     }

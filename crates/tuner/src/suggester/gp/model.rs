@@ -211,10 +211,8 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
             for (i, (a, b)) in a.iter().zip(b).enumerate() {
                 sums[i % 4] = simd.mul_add_e_f64s(*a, *b, sums[i % 4]);
             }
-            let sum = simd.add_f64s(
-                simd.add_f64s(sums[0], sums[1]),
-                simd.add_f64s(sums[2], sums[3]),
-            );
+            let sum =
+                simd.add_f64s(simd.add_f64s(sums[0], sums[1]), simd.add_f64s(sums[2], sums[3]));
             let rest: f64 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
             simd.reduce_sum_f64s(sum) + rest
         }

@@ -43,10 +43,8 @@ pub(super) fn maximise(
     let mut search = Search { acquisition, table, region, scratch: Scratch::default() };
     let mut pool: Vec<(f64, Vec<f64>)> = Vec::new();
     for _ in 0..effort.global {
-        let mut point: Vec<f64> = region
-            .iter()
-            .map(|(low, high)| low + (high - low) * rng.random::<f64>())
-            .collect();
+        let mut point: Vec<f64> =
+            region.iter().map(|(low, high)| low + (high - low) * rng.random::<f64>()).collect();
         search.snap(&mut point);
         pool.push((search.value(&point), point));
     }

@@ -23,7 +23,13 @@ pub(super) struct Parzen<'c> {
 enum Marginal {
     /// Truncated normals: centres (NaN where not there), widths, and the terms of the log
     /// density `−(x b + a)² − c`, 0 where it is not there.
-    Normal { centres: Vec<f64>, widths: Vec<f64>, shifts: Vec<f64>, slopes: Vec<f64>, norms: Vec<f64> },
+    Normal {
+        centres: Vec<f64>,
+        widths: Vec<f64>,
+        shifts: Vec<f64>,
+        slopes: Vec<f64>,
+        norms: Vec<f64>,
+    },
     /// Truncated normals over few levels: centres, widths, which of the distinct pairs of
     /// both each component has, and the log mass of every level by pair.
     Levels { centres: Vec<f64>, widths: Vec<f64>, pairs: Vec<usize>, masses: Vec<Vec<f64>> },
