@@ -10,7 +10,6 @@
 //! `optuna-dashboard target/tune_table/study.log`. Ctrl-C ends it gracefully; after that,
 //! or after a kill, `--resume` goes on.
 
-use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -54,7 +53,7 @@ fn main() {
     }
 }
 
-fn run(args: &Args) -> Result<(), Box<dyn Error>> {
+fn run(args: &Args) -> Result<(), BoxError> {
     let data = Data::read(args)?;
     println!("{}", data.profile);
     std::fs::create_dir_all(&args.out)?;
@@ -167,7 +166,7 @@ struct Data {
 }
 
 impl Data {
-    fn read(args: &Args) -> Result<Self, Box<dyn Error>> {
+    fn read(args: &Args) -> Result<Self, BoxError> {
         let table = Table::read_csv(&args.data, &args.label)?;
         let [train, dev, test] = table.split_scaled([0.6, 0.2, 0.2], args.seed)?;
         let profile = train.profile()?;
