@@ -183,7 +183,8 @@ impl GaussianProcess {
         let numbers = kinds.iter().all(|k| *k == Kind::Number);
         let local =
             local && (numbers || self.theta(0, &data.points, &data.values, &kinds)?.noise > RUGGED);
-        let trust = if local { TrustRegion::new(&data, self.startup) } else { None };
+        let trust =
+            if local { TrustRegion::new(&data, self.startup, &self.table.columns) } else { None };
         let data = match &trust {
             Some(trust) => data.select(&trust.chosen),
             None => data,

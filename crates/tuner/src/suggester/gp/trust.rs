@@ -24,7 +24,7 @@ pub(super) struct TrustRegion {
 
 impl TrustRegion {
     /// `None` without a feasible trial.
-    pub(super) fn new(data: &Data, startup: usize) -> Option<Self> {
+    pub(super) fn new(data: &Data, startup: usize, columns: &[Column]) -> Option<Self> {
         let feasible = |i: &usize| data.trials[*i].violation() == 0.0;
         let best = (0..data.points.len())
             .filter(feasible)
@@ -32,8 +32,12 @@ impl TrustRegion {
         let centre = data.points[best].to_vec();
         let dims = centre.len();
         let side = side(data, startup, dims);
-        let mut order: Vec<(f64, usize)> =
-            data.points.iter().enumerate().map(|(i, p)| (distance(p, &centre), i)).collect();
+        let mut order: Vec<(f64, usize)> = data
+            .points
+            .iter()
+            .enumerate()
+            .map(|(i, p)| (distance(p, &centre, columns), i))
+            .collect();
         order.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         let inside = order.iter().filter(|(far, _)| *far <= side).count();
         order.truncate(inside.max(2 * dims + 10));
@@ -83,12 +87,11 @@ fn side(data: &Data, startup: usize, dims: usize) -> f64 {
     side
 }
 
-/// The largest difference along a coordinate; half for one that only one of them has.
-fn distance(a: &[f64], b: &[f64]) -> f64 {
-    let along = |(a, b): (&f64, &f64)| match (a.is_nan(), b.is_nan()) {
-        (false, false) => (a - b).abs(),
-        (true, true) => 0.0,
-        _ => 0.5,
-    };
-    a.iter().zip(b).map(along).fold(0.0, f64::max)
+/// The largest difference along a coordinate that the box bounds: categories and what is
+/// not there are free in it, so trials that differ in them alone belong to it.
+fn distance(a: &[f64], b: &[f64], columns: &[Column]) -> f64 {
+    let bounded = columns.iter().zip(a.iter().zip(b)).filter(|(c, _)| c.kind == Kind::Number);
+    let along = |(_, (a, b)): (&Column, (&f64, &f64))| (a - b).abs();
+    // NaN, of a coordinate that one of them does not have, is no maximum.
+    bounded.map(along).fold(0.0, f64::max)
 }
