@@ -1,11 +1,13 @@
 //! Pruners end the same trials at the same steps as Optuna's.
 
 use std::fs;
+use std::io::Read;
 
 use counterweight_tuner::{
-    Direction, Error, Hyperband, Percentile, Pruner, Random, State, Study, SuccessiveHalving, Tpe,
-    Wilcoxon,
+    Direction, Error, Grid, Hyperband, Percentile, Pruner, Random, Space, State, Study,
+    SuccessiveHalving, Tpe, Wilcoxon,
 };
+use flate2::read::GzDecoder;
 use serde_json::Value as Json;
 
 fn pruner(name: &str) -> Box<dyn Fn(Study) -> Study> {
@@ -126,4 +128,38 @@ fn settings_outside_their_range_are_named() {
     assert_eq!(message(several), "pruning works with 1 objectives, not 2");
     let mut trial = study().ask().unwrap().unwrap();
     assert_eq!(trial.report(-1, 0.0).unwrap_err().to_string(), "step = -1 is outside [0, inf)");
+}
+
+/// On real learning curves: 200 perceptrons of 27 epochs (`fixtures/generate_curves.py`).
+#[test]
+fn halving_finds_the_best_of_real_learning_curves_in_a_quarter_of_the_epochs() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/curves.json.gz");
+    let mut text = String::new();
+    GzDecoder::new(fs::File::open(path).unwrap()).read_to_string(&mut text).unwrap();
+    let curves: Vec<Vec<f64>> = serde_json::from_str(&text).unwrap();
+    let full = curves.iter().map(|c| c[26]).fold(0.0, f64::max);
+    let space = Space::new().int("index", 0..=199).unwrap();
+    for factor in [2, 3, 4] {
+        let pruner = SuccessiveHalving::new().with_least_resource(1).with_reduction_factor(factor);
+        let study = Study::maximize("asha").space(space.clone()).suggester(Grid::new());
+        let study = study.pruner(pruner);
+        let mut epochs = 0;
+        study
+            .optimize(200, |trial| {
+                let curve = &curves[trial.suggest_int("index", 0..=199)? as usize];
+                for (epoch, &score) in (1..).zip(curve) {
+                    epochs += 1;
+                    trial.report(epoch, score)?;
+                    if trial.should_prune()? {
+                        return Err(Error::Pruned.into());
+                    }
+                }
+                Ok(curve[26])
+            })
+            .unwrap();
+        let best = study.best().unwrap().unwrap().value().unwrap();
+        assert!(best >= 0.99 * full, "factor {factor}: {best} of {full}");
+        let share = f64::from(epochs) / (200.0 * 27.0);
+        assert!(share <= 0.25, "factor {factor}: {share} of the epochs");
+    }
 }
