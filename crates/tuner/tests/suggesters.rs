@@ -86,6 +86,30 @@ fn a_study_that_was_cut_goes_on_with_the_trials_it_would_have_had() {
     }
 }
 
+/// That `ratio` is there for two of three methods is learnt from the trials.
+#[test]
+fn a_finite_space_is_not_tried_twice() {
+    for seed in 0..3 {
+        let study = Study::minimize("f").seed(seed);
+        study
+            .optimize(60, |trial| {
+                let k = trial.suggest_int("k", 1..=8)?;
+                let ratio = match trial.suggest_categorical("method", &["none", "over", "smote"])? {
+                    "none" => 1.0,
+                    _ => trial.suggest_float_step("ratio", 0.2..=1.0, 0.2)?,
+                };
+                Ok((k - 3).abs() as f64 + ratio)
+            })
+            .unwrap();
+        let mut seen: Vec<String> =
+            study.trials().unwrap().iter().map(|t| format!("{:?}", t.params)).collect();
+        seen.sort();
+        seen.dedup();
+        assert!(seen.len() >= 58, "{} of 60 of the 88 points", seen.len());
+        assert_eq!(study.best().unwrap().unwrap().value(), Some(0.2));
+    }
+}
+
 #[test]
 fn workers_are_sent_to_different_places() {
     for name in ["gp", "tpe"] {

@@ -142,9 +142,10 @@ impl Table {
     fn is_outgrown(&self, task: &Task<'_>) -> bool {
         let new = |t: &&Arc<TrialRecord>| !self.knows(t) && is_told(t);
         task.history.iter().filter(new).any(|t| {
+            let row = self.partial(&t.params);
             let known = |c: &Column| match t.distributions.get(&c.name) {
-                Some(d) => *d == c.distribution,
-                None => !c.when.is_empty() && !self.is_there(c, &self.partial(&t.params)),
+                Some(d) => *d == c.distribution && self.is_there(c, &row),
+                None => !c.when.is_empty() && !self.is_there(c, &row),
             };
             self.columns.len() < t.distributions.len() || !self.columns.iter().all(known)
         })
@@ -160,8 +161,14 @@ impl Table {
         let rows: Vec<Vec<f64>> = told.iter().map(|t| self.partial(&t.params)).collect();
         for i in 0..self.columns.len() {
             if rows.iter().any(|row| row[i].is_nan()) {
+                // With few trials a column of many values explains anything.
                 let parents = (0..self.columns.len()).filter(|&p| p != i);
-                let when = parents.filter_map(|p| self.explains(p, i, &rows)).next();
+                let when =
+                    parents.filter_map(|p| self.explains(p, i, &rows)).min_by_key(|(p, _)| {
+                        let parent = &self.columns[*p];
+                        let values = parent.levels.as_ref().map_or(usize::MAX, Vec::len);
+                        (parent.kind == Kind::Number, values)
+                    });
                 self.columns[i].when = when.into_iter().collect();
             }
         }
@@ -194,6 +201,12 @@ impl Table {
                 return None;
             }
             there[level] = Some(here);
+        }
+        // A number counts only as a threshold: there from one on, or up to one.
+        let seen: Vec<bool> = there.iter().flatten().copied().collect();
+        let changes = seen.windows(2).filter(|pair| pair[0] != pair[1]).count();
+        if column.kind == Kind::Number && changes != 1 {
+            return None;
         }
         // A number not seen yet is as the nearest seen; a category not seen has none.
         let nearest = |i: usize| match column.kind {

@@ -9,7 +9,7 @@ mod search;
 mod trust;
 mod warp;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use rand::{Rng, RngExt, SeedableRng};
@@ -18,7 +18,7 @@ use rand_chacha::ChaCha8Rng;
 use self::acquisition::Acquisition;
 use self::fit::Theta;
 use self::model::{Model, Scratch};
-use self::search::{Effort, maximise};
+use self::search::{Effort, bits, maximise};
 use self::trust::TrustRegion;
 use super::layout::{Kind, Table};
 use super::{Suggester, Task, sobol};
@@ -59,6 +59,7 @@ const EVERY_FITTED: usize = 100;
 ///
 /// - Running trials count with outcomes imagined from the posterior, over which the
 ///   improvement is averaged, so that parallel workers spread out.
+/// - Where the space is finite no point is proposed twice while there are others.
 /// - Constraints have models of their own; improvement is weighed with the probability of
 ///   keeping them (Gardner et al., ICML 2014).
 /// - Several objectives are combined anew for every trial by the augmented Chebyshev norm
@@ -249,7 +250,12 @@ impl GaussianProcess {
         } else {
             Effort { global: 300, local: 20, starts: 3, steps: 20 }
         };
-        let mut point = maximise(&acquisition, &self.table, &incumbents, &region, effort, rng);
+        // Where all values can be listed none is tried twice.
+        let listed = self.table.columns.iter().all(|c| c.levels.is_some() || c.fixed.is_some());
+        let told = task.history.iter().filter_map(|t| self.table.row(t)).chain(&running);
+        let visited = if listed { told.map(|row| bits(row)).collect() } else { HashSet::new() };
+        let table = &self.table;
+        let mut point = maximise(&acquisition, table, &incumbents, &region, &visited, effort, rng);
         self.table.settle(&mut point);
         Some(self.table.decode(&point))
     }

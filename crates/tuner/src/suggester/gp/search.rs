@@ -1,5 +1,7 @@
 //! Maximising the acquisition over the values that a space really has.
 
+use std::collections::HashSet;
+
 use rand::{Rng, RngExt};
 
 use super::super::layout::{Column, Kind, Table};
@@ -31,16 +33,17 @@ pub(super) type Region = Vec<(f64, f64)>;
 ///
 /// Random points and points around the incumbents are ranked; the best of them climb,
 /// by L-BFGS over the coordinates that are numbers and by trying the values of the
-/// others one column at a time, until neither helps.
+/// others one column at a time, until neither helps. Visited points promise nothing.
 pub(super) fn maximise(
     acquisition: &Acquisition<'_>,
     table: &Table,
     incumbents: &[Vec<f64>],
     region: &Region,
+    visited: &HashSet<Vec<u64>>,
     effort: Effort,
     rng: &mut impl Rng,
 ) -> Vec<f64> {
-    let mut search = Search { acquisition, table, region, scratch: Scratch::default() };
+    let mut search = Search { acquisition, table, region, visited, scratch: Scratch::default() };
     let mut pool: Vec<(f64, Vec<f64>)> = Vec::new();
     for _ in 0..effort.global {
         let mut point: Vec<f64> =
@@ -80,13 +83,24 @@ pub(super) fn maximise(
             best = Some((value, point));
         }
     }
-    best.map(|(_, point)| point).unwrap_or_default()
+    match best {
+        Some((value, point)) if value > f64::NEG_INFINITY => point,
+        // All of these were tried: any that was not, if there is one to be found.
+        _ => search.unvisited(rng),
+    }
+}
+
+/// A point as a key.
+pub(super) fn bits(point: &[f64]) -> Vec<u64> {
+    // All NaN are one.
+    point.iter().map(|v| if v.is_nan() { u64::MAX } else { v.to_bits() }).collect()
 }
 
 struct Search<'s> {
     acquisition: &'s Acquisition<'s>,
     table: &'s Table,
     region: &'s Region,
+    visited: &'s HashSet<Vec<u64>>,
     scratch: Scratch,
 }
 
@@ -106,9 +120,24 @@ impl Search<'_> {
         }
     }
 
+    fn unvisited(&mut self, rng: &mut impl Rng) -> Vec<f64> {
+        let mut point = Vec::new();
+        for _ in 0..1000 {
+            point = self.columns().iter().map(|_| rng.random()).collect();
+            self.snap(&mut point);
+            if self.value(&point) > f64::NEG_INFINITY {
+                break;
+            }
+        }
+        point
+    }
+
     fn value(&mut self, point: &[f64]) -> f64 {
         let mut view = point.to_vec();
         self.table.blank(&mut view);
+        if !self.visited.is_empty() && self.visited.contains(&bits(&view)) {
+            return f64::NEG_INFINITY;
+        }
         self.acquisition.at(&view, None, &mut self.scratch)
     }
 
