@@ -80,7 +80,8 @@ impl Study {
             let (name, value) = ("complete trials", rows.len() as f64);
             return Err(Error::OutOfRange { name, value, allowed: "[4, inf)" });
         }
-        let worst = losses.iter().copied().filter(|v| v.is_finite()).fold(0.0, f64::max);
+        let finite = losses.iter().copied().filter(|v| v.is_finite());
+        let worst = finite.reduce(f64::max).unwrap_or(0.0);
         let losses: Vec<f64> =
             losses.iter().map(|v| if v.is_finite() { *v } else { worst }).collect();
         let mut rng = ChaCha8Rng::seed_from_u64(0);
