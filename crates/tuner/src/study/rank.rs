@@ -101,7 +101,7 @@ pub fn pareto_front(losses: &[Vec<f64>]) -> Vec<usize> {
 /// The volume that points dominate below a reference point, small values being better
 /// (Zitzler and Thiele 1998). Exact: by sweep for two objectives, by inclusion and
 /// exclusion of limited fronts (WFG; While et al. 2012) for more. Points that do not
-/// better the reference everywhere add nothing.
+/// better the reference everywhere, or have another number of values, add nothing.
 ///
 /// ```
 /// use counterweight_tuner::hypervolume;
@@ -110,7 +110,11 @@ pub fn pareto_front(losses: &[Vec<f64>]) -> Vec<usize> {
 /// assert_eq!(hypervolume(&front, &[2.0, 2.0]), 3.0);
 /// ```
 pub fn hypervolume(losses: &[Vec<f64>], reference: &[f64]) -> f64 {
-    let inside = |p: &&Vec<f64>| p.iter().zip(reference).all(|(p, r)| p < r);
+    if reference.is_empty() {
+        return 0.0;
+    }
+    let inside =
+        |p: &&Vec<f64>| p.len() == reference.len() && p.iter().zip(reference).all(|(p, r)| p < r);
     let points: Vec<Vec<f64>> = losses.iter().filter(inside).cloned().collect();
     let front = pareto_front(&points);
     let mut front: Vec<Vec<f64>> = front.into_iter().map(|i| points[i].clone()).collect();
@@ -160,5 +164,7 @@ mod tests {
             }
         }
         assert_eq!(hypervolume(&points, &[4.0; 3]), f64::from(cells));
+        assert_eq!(hypervolume(&points, &[4.0; 2]), 0.0);
+        assert_eq!(hypervolume(&[vec![]], &[]), 0.0);
     }
 }

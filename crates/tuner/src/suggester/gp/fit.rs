@@ -143,15 +143,15 @@ impl Problem<'_> {
 
 #[cfg(test)]
 mod tests {
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
     use super::*;
 
     #[test]
     fn gradients_match_finite_differences() {
-        let mut state = 7u64;
-        let mut draw = || {
-            state = crate::study::mix(state, 1);
-            (state >> 11) as f64 / (1u64 << 53) as f64
-        };
+        let mut rng = ChaCha8Rng::seed_from_u64(7);
+        let mut draw = || rng.random::<f64>();
         let points: Vec<Arc<[f64]>> =
             (0..9).map(|_| [draw(), draw(), (draw() * 3.0).floor()].into()).collect();
         let values: Vec<f64> = (0..9).map(|_| draw() - 0.5).collect();
