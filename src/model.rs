@@ -7,7 +7,8 @@ use burn::tensor::Device;
 use burn::tensor::activation::softmax;
 use counterweight_core::{ClassProfile, LabelEncoder};
 use counterweight_encoder::{
-    Encoded, Featurizer, ModelDir, TextBatch, TextClassifier, load_weights, weights_bytes,
+    Encoded, EncoderShape, Featurizer, ModelDir, TextBatch, TextClassifier, load_weights,
+    weights_bytes,
 };
 use counterweight_metrics::{Decision, Predictions};
 use ndarray::Array2;
@@ -16,14 +17,18 @@ use crate::data::check_texts;
 use crate::{Error, Recipe, Result, TextData};
 
 const BATCH: usize = 256;
+/// The file that says what the encoder is.
+const SHAPE: &str = "encoder.json";
 
 /// A classifier, its tokenisation, classes, decision and recipe.
 ///
-/// A model directory holds `model.safetensors`, `tokenizer.json`, `labels.json`,
-/// `profile.json`, `decision.json` and `recipe.toml`; it is replaced as a whole.
+/// A model directory holds `model.safetensors`, `encoder.json`, `tokenizer.json`,
+/// `labels.json`, `profile.json`, `decision.json` and `recipe.toml`, so that it needs no
+/// checkpoint it was fine-tuned from; it is replaced as a whole.
 #[derive(Debug, Clone)]
 pub struct Model {
     classifier: TextClassifier,
+    shape: EncoderShape,
     featurizer: Featurizer,
     labels: LabelEncoder,
     profile: ClassProfile,
@@ -44,6 +49,7 @@ pub struct Answer {
 impl Model {
     pub(crate) fn new(
         classifier: TextClassifier,
+        shape: EncoderShape,
         featurizer: Featurizer,
         labels: LabelEncoder,
         profile: ClassProfile,
@@ -52,6 +58,7 @@ impl Model {
     ) -> Self {
         Self {
             classifier,
+            shape,
             featurizer,
             decision: Decision::argmax(profile.classes()),
             labels,
@@ -145,6 +152,7 @@ impl Model {
     pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
         let files = ModelDir::create(dir.as_ref())?;
         files.write(ModelDir::WEIGHTS, &weights_bytes(&self.classifier)?)?;
+        files.write_json(SHAPE, &self.shape)?;
         files.write_json(ModelDir::FEATURIZER, &self.featurizer)?;
         files.write_json("labels.json", &self.labels)?;
         files.write_json("profile.json", &self.profile)?;
@@ -174,18 +182,14 @@ impl Model {
             counterweight_core::ensure_length(what, got, profile.classes())?;
         }
         let plain = device.clone().without_autodiff();
-        let classifier = TextClassifier::new(
-            &recipe.encoder,
-            &featurizer,
-            profile.classes(),
-            recipe.dropout,
-            recipe.seed,
-            &plain,
-        )?;
+        let shape: EncoderShape = ModelDir::read_json(dir, SHAPE)?;
+        let (classes, dropout) = (profile.classes(), recipe.dropout);
+        let classifier = TextClassifier::blank(&shape, classes, dropout, &plain)?;
         let path = dir.join(ModelDir::WEIGHTS);
         let classifier = load_weights(classifier, read(ModelDir::WEIGHTS)?, &path)?;
         Ok(Self {
             classifier: classifier.valid(),
+            shape,
             featurizer,
             labels,
             profile,

@@ -6,7 +6,10 @@ pub use crate::augment::{AugmentConfig, Augmenter, Batch, Mixup, TokenDropout};
 pub use crate::core::{
     ClassProfile, LabelEncoder, NoProgress, Progress, Segment, SegmentRule, Split, TerminalProgress,
 };
-pub use crate::encoder::{BertConfig, Encoder, EncoderConfig, NgramConfig, seeded};
+pub use crate::encoder::{
+    Checkpoint, Encoder, EncoderConfig, LoraConfig, NgramConfig, Pooling, PretrainedConfig,
+    TransformerConfig, seeded,
+};
 pub use crate::losses::{
     AlphaBceConfig, AsymmetricConfig, BceConfig, ClassWeights, CosineHead, CrossEntropyConfig,
     DeferredConfig, FocalConfig, LdamConfig, LogitAdjustedConfig, Loss, LossConfig, LossKind,

@@ -4,7 +4,7 @@ mod space;
 
 use counterweight_augment::AugmentConfig;
 use counterweight_core::ensure;
-use counterweight_encoder::{BertConfig, EncoderConfig, Schedule};
+use counterweight_encoder::{EncoderConfig, PretrainedConfig, Schedule, TransformerConfig};
 use counterweight_losses::{Input, LossConfig, Reduction};
 use counterweight_metrics::{DecisionConfig, Metric};
 use counterweight_samplers::SamplerConfig;
@@ -133,7 +133,7 @@ impl Recipe {
         Self {
             epochs: 4,
             batch_size: 32,
-            encoder: EncoderConfig::Transformer(BertConfig::default()),
+            encoder: EncoderConfig::Transformer(TransformerConfig::default()),
             dropout: 0.1,
             optimizer: OptimizerConfig {
                 kind: OptimizerKind::Adamw,
@@ -143,6 +143,27 @@ impl Recipe {
             },
             ..Self::default()
         }
+    }
+
+    /// The defaults for fine-tuning a checkpoint: AdamW at 5e-5, 4 epochs of batches of 16.
+    ///
+    /// ```
+    /// use counterweight::Recipe;
+    /// use counterweight::encoder::{LoraConfig, PretrainedConfig};
+    ///
+    /// let whole = Recipe::pretrained(PretrainedConfig::new("all-MiniLM-L6-v2"));
+    /// let lora = PretrainedConfig::new("all-MiniLM-L6-v2").with_lora(LoraConfig::new());
+    /// let few = Recipe::pretrained(lora);
+    /// assert_ne!(whole.to_toml()?, few.to_toml()?);
+    /// # Ok::<(), counterweight::Error>(())
+    /// ```
+    pub fn pretrained(encoder: PretrainedConfig) -> Self {
+        // Low-rank updates begin at 0 and want a larger rate.
+        let learning_rate = if encoder.lora.is_some() { 1e-3 } else { 5e-5 };
+        let mut recipe = Self { batch_size: 16, ..Self::transformer() };
+        recipe.optimizer.learning_rate = learning_rate;
+        recipe.encoder = EncoderConfig::Pretrained(encoder);
+        recipe
     }
 
     /// Reads a recipe and checks its numbers.

@@ -1,5 +1,5 @@
 use counterweight_core::{ClassProfile, LabelEncoder};
-use counterweight_encoder::{Encoded, EncoderConfig, Featurizer};
+use counterweight_encoder::{Encoded, EncoderConfig, EncoderShape, Featurizer};
 
 use crate::{Result, TextSplits};
 
@@ -7,6 +7,7 @@ use crate::{Result, TextSplits};
 #[derive(Debug, Clone)]
 pub struct Prepared<'a> {
     config: EncoderConfig,
+    shape: EncoderShape,
     featurizer: Featurizer,
     train: Vec<Encoded>,
     dev: Vec<Encoded>,
@@ -24,6 +25,7 @@ impl<'a> Prepared<'a> {
             train: featurizer.encode_all(data.train.texts())?,
             dev: featurizer.encode_all(data.dev.texts())?,
             config: config.clone(),
+            shape: config.shape(&featurizer)?,
             featurizer,
             data,
         })
@@ -31,6 +33,10 @@ impl<'a> Prepared<'a> {
 
     pub(crate) fn config(&self) -> &EncoderConfig {
         &self.config
+    }
+
+    pub(crate) fn shape(&self) -> &EncoderShape {
+        &self.shape
     }
 
     pub(crate) fn featurizer(&self) -> &Featurizer {

@@ -132,6 +132,7 @@ impl<'a> Session<'a> {
         Ok(Trained {
             model: Model::new(
                 best,
+                self.data.shape().clone(),
                 self.data.featurizer().clone(),
                 self.data.labels().clone(),
                 self.data.profile().clone(),

@@ -8,6 +8,8 @@ pub struct Encoded {
     pub ids: Vec<u32>,
     /// 1 for tokens, TF-IDF for n-grams.
     pub weights: Vec<f32>,
+    /// Token types: 1 in the second text of a pair. Empty where all are 0.
+    pub types: Vec<u32>,
 }
 
 impl Encoded {
@@ -29,25 +31,31 @@ pub struct TextBatch {
     pub ids: Tensor<2, Int>,
     /// Weights `[batch, length]`; 0 at padding.
     pub weights: Tensor<2>,
+    /// Token types `[batch, length]`, where any is not 0.
+    pub types: Option<Tensor<2, Int>>,
 }
 
 impl TextBatch {
     /// Pads and uploads.
     pub fn new(rows: &[&Encoded], device: &Device) -> Self {
         let length = rows.iter().map(|r| r.len()).max().unwrap_or(0).max(1);
-        let mut ids = vec![0i32; rows.len() * length];
-        let mut weights = vec![0f32; rows.len() * length];
-        for (i, row) in rows.iter().enumerate() {
-            let start = i * length;
-            for (to, &id) in ids[start..].iter_mut().zip(&row.ids) {
-                *to = id as i32;
-            }
-            weights[start..start + row.len()].copy_from_slice(&row.weights);
-        }
         let shape = [rows.len(), length];
+        let padded = |of: fn(&Encoded) -> &[u32]| {
+            let mut all = vec![0i32; rows.len() * length];
+            for (row, all) in rows.iter().zip(all.chunks_exact_mut(length)) {
+                all.iter_mut().zip(of(row)).for_each(|(to, &id)| *to = id as i32);
+            }
+            Tensor::from_data(TensorData::new(all, shape), device)
+        };
+        let mut weights = vec![0f32; rows.len() * length];
+        for (row, all) in rows.iter().zip(weights.chunks_exact_mut(length)) {
+            all[..row.len()].copy_from_slice(&row.weights);
+        }
         Self {
-            ids: Tensor::from_data(TensorData::new(ids, shape), device),
+            ids: padded(|row| &row.ids),
             weights: Tensor::from_data(TensorData::new(weights, shape), device),
+            types: (rows.iter().any(|row| !row.types.is_empty()))
+                .then(|| padded(|row| &row.types)),
         }
     }
 

@@ -3,8 +3,8 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Bert, BertConfig, Error, Featurizer, NgramConfig, NgramEncoder, Result, TextBatch, WordPieces,
-    seeded,
+    Error, Featurizer, LoraConfig, NgramConfig, NgramEncoder, PretrainedConfig, Result, TextBatch,
+    TextTokenizer, Transformer, TransformerConfig, seeded,
 };
 
 /// Deviation of an n-gram's initial vector: small, so that n-grams without evidence add
@@ -28,7 +28,63 @@ pub enum EncoderConfig {
     /// Hashed n-grams.
     Ngram(NgramConfig),
     /// A transformer trained from scratch, with a WordPiece vocabulary from the corpus.
-    Transformer(BertConfig),
+    Transformer(TransformerConfig),
+    /// A checkpoint to be fine-tuned.
+    Pretrained(PretrainedConfig),
+}
+
+/// An encoder without its weights: what a saved model needs to be built again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum EncoderShape {
+    /// Hashed n-grams.
+    Ngram {
+        /// Its configuration.
+        config: NgramConfig,
+        /// Rows of the embedding.
+        vocabulary: usize,
+    },
+    /// A transformer.
+    Transformer {
+        /// Its configuration.
+        config: TransformerConfig,
+        /// Its low-rank updates.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lora: Option<LoraConfig>,
+    },
+}
+
+impl EncoderShape {
+    /// A model with these dimensions and arbitrary weights.
+    ///
+    /// # Errors
+    /// When a field is out of range.
+    pub fn init(&self, device: &Device) -> Result<TextEncoder> {
+        Ok(match self {
+            Self::Ngram { config, vocabulary } => {
+                TextEncoder::Ngram(config.init(*vocabulary, device)?)
+            }
+            Self::Transformer { config, lora } => {
+                let model = config.init(device)?;
+                TextEncoder::Transformer(match lora {
+                    Some(lora) => model.with_lora(lora, 0)?,
+                    None => model,
+                })
+            }
+        })
+    }
+
+    /// Deviation of the head's initial weights. For n-grams it is large against the
+    /// embeddings', so that the embeddings learn and the head stays a random projection:
+    /// the model then behaves as multinomial regression on the n-grams. For a
+    /// transformer it is BERT's.
+    pub(crate) fn head_deviation(&self) -> f64 {
+        match self {
+            Self::Ngram { .. } => 1.0,
+            Self::Transformer { .. } => 0.02,
+        }
+    }
 }
 
 impl Default for EncoderConfig {
@@ -47,30 +103,54 @@ impl EncoderConfig {
             Self::Ngram(config) => Featurizer::Ngrams(config.fit(corpus)?),
             Self::Transformer(config) => {
                 config.check()?;
-                let (size, length) = (config.vocab_size, config.max_position_embeddings);
-                Featurizer::WordPieces(WordPieces::train(corpus, size, length)?)
+                let (size, length) = (config.vocab_size, config.max_length());
+                Featurizer::Tokens(TextTokenizer::train(corpus, size, length)?)
             }
+            Self::Pretrained(config) => Featurizer::Tokens(config.tokenizer()?),
         })
     }
 
-    /// A model for the featurizer's vocabulary, its weights drawn by the seed.
+    /// What the encoder is for the featurizer's vocabulary.
     ///
     /// # Errors
-    /// For a field out of range, or a featurizer of the other kind.
-    pub fn init(&self, featurizer: &Featurizer, seed: u64, device: &Device) -> Result<TextEncoder> {
+    /// For a field out of range, a featurizer of the other kind, or a checkpoint that cannot
+    /// be read.
+    pub fn shape(&self, featurizer: &Featurizer) -> Result<EncoderShape> {
         let vocabulary = featurizer.vocabulary();
         match (self, featurizer) {
             (Self::Ngram(config), Featurizer::Ngrams(_)) => {
-                let encoder = TextEncoder::Ngram(config.init(vocabulary, device)?);
-                Ok(seeded(encoder, INITIAL_EMBEDDING, seed))
+                config.check()?;
+                Ok(EncoderShape::Ngram { config: config.clone(), vocabulary })
             }
-            (Self::Transformer(config), Featurizer::WordPieces(_)) => {
+            (Self::Transformer(config), Featurizer::Tokens(_)) => {
+                config.check()?;
                 // The trainer may stop short of the wanted size.
-                let mut config = config.clone();
-                config.vocab_size = vocabulary;
-                Ok(seeded(TextEncoder::Transformer(config.init(device)?), 0.02, seed))
+                let config = TransformerConfig { vocab_size: vocabulary, ..config.clone() };
+                Ok(EncoderShape::Transformer { config, lora: None })
+            }
+            (Self::Pretrained(pretrained), Featurizer::Tokens(_)) => {
+                let config = pretrained.config()?;
+                if vocabulary > config.vocab_size {
+                    let model = config.vocab_size;
+                    return Err(Error::Vocabulary { tokenizer: vocabulary, model });
+                }
+                Ok(EncoderShape::Transformer { config, lora: pretrained.lora.clone() })
             }
             _ => Err(Error::Mismatch { encoder: self.name(), featurizer: featurizer.kind() }),
+        }
+    }
+
+    /// A model for the featurizer's vocabulary, its weights drawn by the seed, or the
+    /// checkpoint's.
+    ///
+    /// # Errors
+    /// As [`shape`](Self::shape), and when the checkpoint's weights do not fit.
+    pub fn init(&self, featurizer: &Featurizer, seed: u64, device: &Device) -> Result<TextEncoder> {
+        let shape = self.shape(featurizer)?;
+        match self {
+            Self::Ngram(_) => Ok(seeded(shape.init(device)?, INITIAL_EMBEDDING, seed)),
+            Self::Transformer(_) => Ok(seeded(shape.init(device)?, 0.02, seed)),
+            Self::Pretrained(config) => Ok(TextEncoder::Transformer(config.load(seed, device)?)),
         }
     }
 
@@ -82,25 +162,16 @@ impl EncoderConfig {
         match self {
             Self::Ngram(config) => config.check(),
             Self::Transformer(config) => config.check(),
+            Self::Pretrained(config) => config.check(),
         }
     }
 
-    /// Deviation of the head's initial weights. For n-grams it is large against the
-    /// embeddings', so that the embeddings learn and the head stays a random projection:
-    /// the model then behaves as multinomial regression on the n-grams. For a
-    /// transformer it is BERT's.
-    pub(crate) fn head_deviation(&self) -> f64 {
-        match self {
-            Self::Ngram(_) => 1.0,
-            Self::Transformer(_) => 0.02,
-        }
-    }
-
-    /// `"ngram"` or `"transformer"`.
+    /// `"ngram"`, `"transformer"` or `"pretrained"`.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Ngram(_) => "ngram",
             Self::Transformer(_) => "transformer",
+            Self::Pretrained(_) => "pretrained",
         }
     }
 }
@@ -113,7 +184,7 @@ pub enum TextEncoder {
     /// Hashed n-grams.
     Ngram(NgramEncoder),
     /// A transformer.
-    Transformer(Bert),
+    Transformer(Transformer),
 }
 
 impl Encoder for TextEncoder {

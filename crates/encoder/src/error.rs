@@ -36,6 +36,14 @@ pub enum Error {
         /// The featurizer's kind.
         featurizer: &'static str,
     },
+    /// A tokenizer with ids that the model's embedding has not.
+    #[error("the tokenizer has {tokenizer} ids, but the model's embedding {model} rows")]
+    Vocabulary {
+        /// One more than the tokenizer's largest id.
+        tokenizer: usize,
+        /// The embedding's rows.
+        model: usize,
+    },
     /// Weights that do not fit the model.
     #[error("{path}: {missing} missing and {unused} unexpected tensors: {names}")]
     Weights {

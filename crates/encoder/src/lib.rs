@@ -1,6 +1,7 @@
-//! Text encoders on [burn](https://burn.dev): a BERT-compatible transformer and a
-//! hashed n-gram embedding bag under one [`Encoder`] trait, with tokenisation, length
-//! buckets, schedules and a model directory.
+//! Text encoders on [burn](https://burn.dev) under one [`Encoder`] trait: transformers of the
+//! BERT family and GPT-2, loaded from Hugging Face checkpoints or trained from scratch, and a
+//! hashed n-gram embedding bag; with tokenisation, length buckets, LoRA, schedules and a
+//! model directory.
 //!
 //! ```
 //! use burn::tensor::Device;
@@ -18,24 +19,31 @@
 //! # Ok::<(), counterweight_encoder::Error>(())
 //! ```
 
+mod adapter;
 mod batch;
-mod bert;
+mod checkpoint;
 mod classifier;
 mod encoder;
 mod error;
 mod featurizer;
 mod init;
+mod lora;
 mod model_dir;
 mod ngram;
+mod pretrained;
 mod schedule;
+mod transformer;
 
 pub use batch::{Encoded, TextBatch, length_buckets};
-pub use bert::{Bert, BertConfig, Pooling};
+pub use checkpoint::{Checkpoint, WeightType, save_checkpoint};
 pub use classifier::TextClassifier;
-pub use encoder::{Encoder, EncoderConfig, TextEncoder};
+pub use encoder::{Encoder, EncoderConfig, EncoderShape, TextEncoder};
 pub use error::{Error, Result};
-pub use featurizer::{Featurizer, HashedNgrams, WordPieces};
+pub use featurizer::{Featurizer, HashedNgrams, Spans, TextTokenizer, Truncation};
 pub use init::seeded;
+pub use lora::{Freeze, LoraConfig, Target};
 pub use model_dir::{ModelDir, load_weights, weights_bytes};
 pub use ngram::{NgramConfig, NgramEncoder};
+pub use pretrained::PretrainedConfig;
 pub use schedule::Schedule;
+pub use transformer::{Activation, Architecture, Pooling, Transformer, TransformerConfig};

@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 use counterweight_encoder::{
-    BertConfig, EncoderConfig, Error, ModelDir, NgramConfig, TextBatch, TextClassifier,
+    TransformerConfig, EncoderConfig, Error, ModelDir, NgramConfig, TextBatch, TextClassifier,
     load_weights, weights_bytes,
 };
 use std::path::Path;
@@ -19,13 +19,13 @@ const CORPUS: [&str; 6] = [
 fn configs() -> [EncoderConfig; 2] {
     [
         EncoderConfig::Ngram(NgramConfig::new().with_dim(6).with_min_count(1)),
-        EncoderConfig::Transformer(BertConfig {
+        EncoderConfig::Transformer(TransformerConfig {
             vocab_size: 60,
             hidden_size: 8,
             num_attention_heads: 2,
             intermediate_size: 16,
             max_position_embeddings: 12,
-            ..BertConfig::default()
+            ..TransformerConfig::default()
         }),
     ]
 }

@@ -2,19 +2,13 @@
 //! before it gets here).
 
 use burn::backend::Flex;
-use burn::backend::tensor::{FloatTensor, IntTensor};
-use burn::tensor::{Bytes, DType, Shape, TensorData};
-use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
+use burn::backend::tensor::IntTensor;
+use burn::tensor::DType;
 
 use crate::BinaryFocal;
 use crate::ops::RowOps;
 use crate::real::{Real, fill, fold, sum};
-
-type Float = FloatTensor<Flex>;
-
-/// Elements per task: enough to hide the cost of handing it out.
-const TASK: usize = 1 << 14;
+use crate::rows::{Float, by_type, fill_rows, shape, tensor, values};
 
 /// Calls a function that is generic in the float type and in what is in use of the terms.
 macro_rules! by_terms {
@@ -31,32 +25,6 @@ macro_rules! by_terms {
             (_, true, true) => $f::<f32, true, true>($($argument),*),
         }
     }};
-}
-
-/// Calls a generic function in the float type of the tensor.
-macro_rules! by_type {
-    ($tensor:expr, $f:ident($($argument:expr),* $(,)?)) => {
-        match $tensor.dtype() {
-            DType::F64 => $f::<f64>($($argument),*),
-            _ => $f::<f32>($($argument),*),
-        }
-    };
-}
-
-fn shape(tensor: &Float) -> (usize, usize) {
-    let dims = tensor.layout().shape();
-    (dims[0], dims[1])
-}
-
-/// The numbers of a contiguous tensor.
-fn values<T: Real>(tensor: &Float) -> &[T] {
-    let start = tensor.layout().start_offset();
-    &tensor.storage::<T>()[start..start + tensor.layout().num_elements()]
-}
-
-fn tensor<T: Real>(values: Vec<T>, rows: usize, columns: usize) -> Float {
-    let shape = Shape::from([rows, columns]);
-    Float::from_data(TensorData::from_bytes(Bytes::from_elems(values), shape, T::dtype()))
 }
 
 /// Rows of two numbers as two columns.
@@ -76,44 +44,6 @@ fn class_ids(ids: &IntTensor<Flex>, classes: usize) -> Vec<u32> {
     let bad = ids.iter().find(|&&id| id as usize >= classes);
     assert!(bad.is_none(), "class id {} is not below {classes}", bad.copied().unwrap_or(0));
     ids
-}
-
-/// The rows of one task, for [`Arch::dispatch`].
-struct Task<'a, T, F> {
-    out: &'a mut [T],
-    width: usize,
-    first: usize,
-    f: &'a F,
-}
-
-impl<T, F: Fn(usize, &mut [T])> WithSimd for Task<'_, T, F> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        for (j, row) in self.out.chunks_exact_mut(self.width).enumerate() {
-            (self.f)(self.first + j, row);
-        }
-    }
-}
-
-/// `rows × width` numbers whose rows `f(row, output)` fills, in parallel and with the
-/// best instructions of the processor. A row reads `columns` numbers.
-fn fill_rows<T: Real>(
-    rows: usize,
-    width: usize,
-    columns: usize,
-    f: impl Fn(usize, &mut [T]) + Sync,
-) -> Vec<T> {
-    let mut out = vec![T::default(); rows * width];
-    if out.is_empty() {
-        return out;
-    }
-    let chunk = (TASK / columns.max(1)).max(1);
-    out.par_chunks_mut(chunk * width).enumerate().for_each(|(i, out)| {
-        Arch::new().dispatch(Task { out, width, first: i * chunk, f: &f });
-    });
-    out
 }
 
 /// A row of `u = scale · (z + shift)`.

@@ -1,10 +1,14 @@
-//! Row operations that every loss is made of, fused on the CPU.
+//! Row operations that every loss is made of, and those of a transformer's block, fused on
+//! the CPU.
 //!
-//! Two families: softmax over a row ([`log_prob`], [`soft_cross_entropy`],
+//! Losses are of two families: softmax over a row ([`log_prob`], [`soft_cross_entropy`],
 //! [`log_softmax`], [`contrast`]) and sigmoids summed over a row ([`binary_focal`]). Each has a
 //! hand-written gradient that recomputes the row instead of keeping it, on every device,
 //! and on burn's `Flex` backend one vectorised pass in parallel over rows; other
 //! backends run the same formula in tensor operations.
+//!
+//! A block is made of [`dense`], [`gelu`], [`add_norm`], [`attention`] and [`dropout`], with
+//! the same two ways.
 //!
 //! Logits in half precision are computed, and the losses returned, in f32.
 //!
@@ -24,11 +28,15 @@
 
 mod autodiff;
 mod binary;
+mod block;
 #[cfg(feature = "flex")]
 mod flex;
 mod ops;
 mod real;
+#[cfg(feature = "flex")]
+mod rows;
 mod softmax;
 
 pub use binary::{BinaryFocal, binary_focal};
+pub use block::{add_norm, attention, dense, dropout, gelu};
 pub use softmax::{contrast, log_prob, log_softmax, soft_cross_entropy, widen};

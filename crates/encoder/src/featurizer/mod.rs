@@ -1,8 +1,8 @@
 //! Turning texts into ids.
 
 mod ngrams;
+mod tokenizer;
 mod vocabulary;
-mod wordpieces;
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 pub use ngrams::HashedNgrams;
-pub use wordpieces::WordPieces;
+pub use tokenizer::{Spans, TextTokenizer, Truncation};
 
 use crate::{Encoded, Error, Result};
 
@@ -20,20 +20,20 @@ use crate::{Encoded, Error, Result};
 pub enum Featurizer {
     /// Hashed word n-grams with TF-IDF weights.
     Ngrams(HashedNgrams),
-    /// A WordPiece vocabulary.
-    WordPieces(WordPieces),
+    /// Subwords.
+    Tokens(TextTokenizer),
 }
 
 impl Featurizer {
     /// Encodes one text. An empty text is a valid input: one padding id, weight 0 for
-    /// n-grams, `[CLS] [SEP]` for WordPiece.
+    /// n-grams, the special tokens for subwords.
     ///
     /// # Errors
     /// When the tokeniser fails.
     pub fn encode(&self, text: &str) -> Result<Encoded> {
         match self {
             Self::Ngrams(f) => Ok(f.encode(text)),
-            Self::WordPieces(f) => f.encode(text),
+            Self::Tokens(f) => f.encode(text),
         }
     }
 
@@ -49,14 +49,14 @@ impl Featurizer {
     pub fn vocabulary(&self) -> usize {
         match self {
             Self::Ngrams(f) => f.vocabulary(),
-            Self::WordPieces(f) => f.vocabulary(),
+            Self::Tokens(f) => f.vocabulary(),
         }
     }
 
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Ngrams(_) => "n-gram",
-            Self::WordPieces(_) => "WordPiece",
+            Self::Tokens(_) => "subword",
         }
     }
 

@@ -1,0 +1,129 @@
+//! Checkpoints in Hugging Face's layout.
+
+mod file;
+mod load;
+mod names;
+mod save;
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use serde_json::Value;
+
+pub use save::{WeightType, save_checkpoint};
+
+pub(crate) use file::Tensors;
+pub(crate) use names::module_name;
+
+use crate::{Error, Pooling, Result, Transformer, TransformerConfig};
+
+/// A directory with `config.json` and the weights in `model.safetensors` or
+/// `pytorch_model.bin`, as transformers and sentence-transformers write it.
+///
+/// Nothing of a PyTorch file is executed: it is read by a parser that knows tensors only.
+#[derive(Debug)]
+pub struct Checkpoint {
+    dir: PathBuf,
+    config: TransformerConfig,
+    tensors: Tensors,
+    /// What stands before every name.
+    prefix: &'static str,
+}
+
+/// The files that may hold the weights, the first found is taken.
+const WEIGHTS: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
+
+impl Checkpoint {
+    /// Opens a checkpoint: its configuration, and the names and shapes of its tensors.
+    ///
+    /// The pooling is that of sentence-transformers' `1_Pooling/config.json` where there is
+    /// one; else the family's, or the mean where the family has a pooler and the file none.
+    ///
+    /// # Errors
+    /// When a file is missing, is cut off, or describes a model this is not; the error names
+    /// file and field.
+    pub fn open(dir: impl Into<PathBuf>) -> Result<Self> {
+        let dir = dir.into();
+        let mut config = TransformerConfig::from_hugging_face(dir.join("config.json"))?;
+        let file = WEIGHTS.iter().map(|name| dir.join(name)).find(|path| path.exists());
+        let tensors = Tensors::open(&file.unwrap_or_else(|| dir.join(WEIGHTS[0])))?;
+        let prefix = config.architecture.prefix();
+        let prefixed = tensors.names().any(|name| name.starts_with(prefix));
+        let prefix = if prefixed { prefix } else { "" };
+        if let Some(pooling) = sentence_pooling(&dir)? {
+            config.pooling = pooling;
+        } else if config.pooling == Pooling::Pooler
+            && !tensors.contains(&format!("{prefix}pooler.dense.weight"))
+        {
+            config.pooling = Pooling::Mean;
+        }
+        Ok(Self { dir, config, tensors, prefix })
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The model's configuration.
+    pub fn config(&self) -> &TransformerConfig {
+        &self.config
+    }
+
+    /// Chooses another vector to stand for the text, or other dropouts.
+    ///
+    /// # Errors
+    /// When a field is out of range.
+    pub fn with_config(
+        mut self,
+        change: impl FnOnce(TransformerConfig) -> TransformerConfig,
+    ) -> Result<Self> {
+        self.config = change(self.config);
+        self.config.check()?;
+        Ok(self)
+    }
+
+    /// Tensors outside the encoder's layers: heads of tasks, and the pooler, which
+    /// [`load`](Self::load) takes only where the pooling wants it.
+    pub fn head_tensors(&self) -> Vec<&str> {
+        self.tensors.names().filter(|name| names::is_head(self.bare(name))).collect()
+    }
+
+    /// The model with the checkpoint's weights, in f32.
+    ///
+    /// # Errors
+    /// When a tensor is missing, has another shape, or has no place in this model (heads
+    /// of tasks and old position buffers excepted).
+    pub fn load(&self, device: &Device) -> Result<Transformer> {
+        load::load(self.config.init(device)?, &self.config, &self.tensors, self.prefix)
+    }
+
+    fn bare<'a>(&self, name: &'a str) -> &'a str {
+        name.strip_prefix(self.prefix).unwrap_or(name)
+    }
+}
+
+/// The pooling in sentence-transformers' file beside the model.
+fn sentence_pooling(dir: &Path) -> Result<Option<Pooling>> {
+    let path = dir.join("1_Pooling/config.json");
+    let Ok(text) = std::fs::read_to_string(&path) else { return Ok(None) };
+    let value: Value = serde_json::from_str(&text)
+        .map_err(|e| Error::Format { path: path.clone(), reason: e.to_string() })?;
+    let modes = [
+        ("pooling_mode_mean_tokens", "mean", Pooling::Mean),
+        ("pooling_mode_cls_token", "cls", Pooling::Cls),
+        ("pooling_mode_max_tokens", "max", Pooling::Max),
+        ("pooling_mode_lasttoken", "lasttoken", Pooling::Last),
+    ];
+    let named = value.get("pooling_mode").and_then(Value::as_str);
+    let mut chosen = modes.iter().filter(|(flag, name, _)| {
+        value.get(flag).and_then(Value::as_bool).unwrap_or(false) || named == Some(*name)
+    });
+    match (chosen.next(), chosen.next()) {
+        (Some(&(_, _, pooling)), None) => Ok(Some(pooling)),
+        _ => Err(Error::Format {
+            path,
+            reason: "pooling_mode: not one of mean, cls, max, last token".to_owned(),
+        }),
+    }
+}

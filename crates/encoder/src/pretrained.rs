@@ -1,0 +1,127 @@
+use std::path::PathBuf;
+
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Checkpoint, Freeze, LoraConfig, Pooling, Result, TextTokenizer, Transformer, TransformerConfig,
+};
+
+/// A checkpoint to be fine-tuned: its directory, and what is different from it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PretrainedConfig {
+    /// The directory: `config.json`, `model.safetensors` or `pytorch_model.bin`,
+    /// `tokenizer.json` or `vocab.txt`.
+    pub path: PathBuf,
+    /// Which vector stands for the text. Default: the checkpoint's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pooling: Option<Pooling>,
+    /// Texts are cut at so many tokens, at least 3. Default: the model's positions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_length: Option<usize>,
+    /// Dropout of hidden states and attention weights, in `[0, 1)`. Default: the
+    /// checkpoint's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dropout: Option<f64>,
+    /// Low-rank updates; all else of the encoder is then frozen. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lora: Option<LoraConfig>,
+    /// What is not trained. Default: nothing.
+    #[serde(default)]
+    pub freeze: Freeze,
+}
+
+impl PretrainedConfig {
+    /// A checkpoint as it is.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            pooling: None,
+            max_length: None,
+            dropout: None,
+            lora: None,
+            freeze: Freeze::default(),
+        }
+    }
+
+    /// Sets which vector stands for the text.
+    #[must_use]
+    pub fn with_pooling(mut self, pooling: Pooling) -> Self {
+        self.pooling = Some(pooling);
+        self
+    }
+
+    /// Sets the longest text in tokens.
+    #[must_use]
+    pub fn with_max_length(mut self, max_length: usize) -> Self {
+        self.max_length = Some(max_length);
+        self
+    }
+
+    /// Sets both dropouts.
+    #[must_use]
+    pub fn with_dropout(mut self, dropout: f64) -> Self {
+        self.dropout = Some(dropout);
+        self
+    }
+
+    /// Adds low-rank updates.
+    #[must_use]
+    pub fn with_lora(mut self, lora: LoraConfig) -> Self {
+        self.lora = Some(lora);
+        self
+    }
+
+    /// Sets what is not trained.
+    #[must_use]
+    pub fn with_freeze(mut self, freeze: Freeze) -> Self {
+        self.freeze = freeze;
+        self
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        if let Some(lora) = &self.lora {
+            lora.check()?;
+        }
+        Ok(())
+    }
+
+    fn open(&self) -> Result<Checkpoint> {
+        self.check()?;
+        Checkpoint::open(&self.path)?.with_config(|mut config| {
+            config.pooling = self.pooling.unwrap_or(config.pooling);
+            if let Some(p) = self.dropout {
+                (config.hidden_dropout_prob, config.attention_probs_dropout_prob) = (p, p);
+            }
+            config
+        })
+    }
+
+    /// The model's configuration.
+    pub(crate) fn config(&self) -> Result<TransformerConfig> {
+        Ok(self.open()?.config().clone())
+    }
+
+    /// The checkpoint's tokenizer.
+    ///
+    /// # Errors
+    /// As [`TextTokenizer::for_checkpoint`].
+    pub fn tokenizer(&self) -> Result<TextTokenizer> {
+        TextTokenizer::for_checkpoint(&self.path, &self.config()?, self.max_length)
+    }
+
+    /// The checkpoint's model, with low-rank updates drawn by the seed where asked for.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::load`], and for a low-rank update out of range.
+    pub fn load(&self, seed: u64, device: &Device) -> Result<Transformer> {
+        let model = self.open()?.load(device)?;
+        let model = match &self.lora {
+            Some(lora) => model.with_lora(lora, seed)?,
+            None => model,
+        };
+        Ok(model.frozen(self.freeze))
+    }
+}

@@ -1,0 +1,167 @@
+//! LoRA against PEFT, and what is trained (`fixtures/generate.py`).
+
+mod common;
+
+use burn::module::Module;
+use burn::optim::{AdamWConfig, GradientsParams};
+use burn::tensor::Device;
+use common::{Expected, fixtures, gap, values};
+use counterweight_encoder::{
+    Checkpoint, Error, Freeze, LoraConfig, Target, load_weights, weights_bytes,
+};
+use std::path::Path;
+
+fn dir() -> std::path::PathBuf {
+    fixtures().join("families/bert")
+}
+
+fn checkpoint() -> Checkpoint {
+    Checkpoint::open(dir()).unwrap().with_config(|c| c.without_dropout()).unwrap()
+}
+
+fn expected() -> Expected {
+    Expected::read(dir().join("expected.safetensors"))
+}
+
+#[test]
+fn an_adapter_of_peft_gives_pefts_hidden_states_and_survives() {
+    let device = Device::flex();
+    let (checkpoint, e) = (checkpoint(), expected());
+    let config = checkpoint.config();
+    let adapted = checkpoint.load(&device).unwrap().load_adapter(config, dir().join("adapter"));
+    let adapted = adapted.unwrap();
+    assert!(adapted.has_lora());
+    let batch = e.batch(false, &device);
+    let (mask, peft) = (e.floats("mask"), e.floats("adapted"));
+    let hidden = values(adapted.forward(&batch));
+    assert!(gap(&hidden, &peft, &mask) < 2e-5);
+    assert!(gap(&hidden, &e.floats("hidden"), &mask) > 0.1, "the adapter does something");
+
+    let merged = adapted.clone().merge_lora();
+    assert!(!merged.has_lora());
+    assert!(gap(&values(merged.forward(&batch)), &peft, &mask) < 2e-5);
+
+    // Written again, it is the same file but for the order.
+    let root = tempfile::tempdir().unwrap();
+    adapted.save_adapter(config, root.path()).unwrap();
+    let ours = Expected::read(root.path().join("adapter_model.safetensors"));
+    let theirs = Expected::read(dir().join("adapter/adapter_model.safetensors"));
+    assert_eq!(ours.file().len(), theirs.file().len());
+    for name in theirs.file().names() {
+        assert_eq!(ours.floats(name), theirs.floats(name), "{name}");
+    }
+    let again = checkpoint.load(&device).unwrap().load_adapter(config, root.path()).unwrap();
+    assert_eq!(values(again.forward(&batch)), hidden);
+}
+
+#[test]
+fn what_does_not_fit_is_an_error() {
+    let device = Device::flex();
+    let checkpoint = checkpoint();
+    let config = checkpoint.config();
+    let plain = || checkpoint.load(&device).unwrap();
+    // The weights of an adapted model in a plain one.
+    let adapted = plain().with_lora(&LoraConfig::new(), 1).unwrap();
+    let bytes = weights_bytes(&adapted).unwrap();
+    let error = load_weights(plain(), bytes, Path::new("m")).unwrap_err();
+    assert!(matches!(error, Error::Weights { missing: 0, unused: 8, .. }), "{error}");
+    // And an adapter's directory as a checkpoint.
+    assert!(Checkpoint::open(dir().join("adapter")).is_err());
+    // An adapter of a deeper model.
+    let shallow = Checkpoint::open(dir()).unwrap();
+    let mut one = shallow.config().clone();
+    one.num_hidden_layers = 1;
+    let error = one.init(&device).unwrap().load_adapter(&one, dir().join("adapter")).unwrap_err();
+    assert!(matches!(error, Error::Weights { unused: 8, .. }), "{error}");
+    // Of a wider one.
+    one.hidden_size = 32;
+    let error = one.init(&device).unwrap().load_adapter(&one, dir().join("adapter")).unwrap_err();
+    assert!(error.to_string().contains("lora_A"), "{error}");
+    // Another kind of adapter.
+    let root = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string(dir().join("adapter/adapter_config.json")).unwrap();
+    for (from, to) in [
+        ("\"LORA\"", "\"IA3\""),
+        ("\"use_dora\": false", "\"use_dora\": true"),
+        ("\"rank_pattern\": {}", "\"rank_pattern\": {\"query\": 4}"),
+    ] {
+        assert!(text.contains(from));
+        std::fs::write(root.path().join("adapter_config.json"), text.replace(from, to)).unwrap();
+        let error = plain().load_adapter(config, root.path()).unwrap_err();
+        assert!(error.to_string().contains("adapter_config.json"), "{error}");
+    }
+    assert!(plain().save_adapter(config, root.path()).is_err(), "nothing to save");
+    for bad in [
+        LoraConfig::new().with_rank(0),
+        LoraConfig::new().with_alpha(f64::NAN),
+        LoraConfig::new().with_dropout(1.0),
+        LoraConfig::new().with_targets([]),
+    ] {
+        assert!(matches!(plain().with_lora(&bad, 0), Err(Error::OutOfRange(_))), "{bad:?}");
+    }
+}
+
+#[test]
+fn only_what_is_not_frozen_is_trained() {
+    let device = Device::flex().autodiff();
+    let e = expected();
+    let width = 16;
+    let lora = LoraConfig::new().with_rank(2).with_targets([Target::Query, Target::Down]);
+    let all = checkpoint().load(&device).unwrap().trainable().1;
+    let embeddings = 50 * width + 14 * width + 2 * width + 2 * width;
+    let block = 4 * (width * width + width) + 4 * width + 2 * 24 * width + 24 + width;
+    let biases = width + 2 * (4 * width + 2 * width + 24 + width) + width;
+    let low = 2 * (2 * (width + width) + 2 * (24 + width));
+    let cases = [
+        (Freeze::None, None, all),
+        (Freeze::All, None, 0),
+        (Freeze::Embeddings, None, all - embeddings),
+        (Freeze::Blocks(1), None, all - embeddings - block),
+        (Freeze::AllButBiases, None, biases),
+        (Freeze::None, Some(&lora), low),
+    ];
+    for (freeze, lora, trained) in cases {
+        let mut model = checkpoint().load(&device).unwrap().frozen(freeze);
+        if let Some(lora) = lora {
+            model = model.with_lora(lora, 3).unwrap();
+            assert_eq!(model.trainable(), (trained, all + low));
+            // It begins as the plain model was.
+            let hidden = values(model.clone().forward(&e.batch(false, &device)));
+            assert!(gap(&hidden, &e.floats("hidden"), &e.floats("mask")) < 2e-5);
+        } else {
+            assert_eq!(model.trainable(), (trained, all), "{freeze:?}");
+        }
+        let before = weights_bytes(&model).unwrap();
+        let mut optimizer = AdamWConfig::new().init();
+        if trained > 0 {
+            let batch = e.batch(false, &device);
+            for _ in 0..2 {
+                let hidden = model.forward(&batch);
+                let loss = model.pool(hidden, &batch).powi_scalar(2).sum();
+                let gradients = GradientsParams::from_grads(loss.backward(), &model);
+                model = optimizer.step(0.1, model, gradients);
+            }
+        }
+        assert_eq!(model.trainable().0, trained, "steps leave {freeze:?} as it was");
+        let after = weights_bytes(&model).unwrap();
+        let changed = changed_numbers(&before, &after);
+        // Word, position and type vectors that do not occur keep their places.
+        assert!(changed <= trained, "{freeze:?}: {changed} of {trained}");
+        assert!(changed * 10 >= trained * 4, "{freeze:?}: {changed} of {trained}");
+        let _ = model.valid();
+    }
+}
+
+/// How many f32 numbers differ between two files of one model.
+fn changed_numbers(before: &[u8], after: &[u8]) -> usize {
+    let (a, b) = (
+        safetensors::SafeTensors::deserialize(before).unwrap(),
+        safetensors::SafeTensors::deserialize(after).unwrap(),
+    );
+    let count = |name: &str| {
+        let (x, y) = (a.tensor(name).unwrap(), b.tensor(name).unwrap());
+        let (x, y) = (x.data().as_chunks::<4>().0, y.data().as_chunks::<4>().0);
+        x.iter().zip(y).filter(|(x, y)| x != y).count()
+    };
+    a.names().iter().map(|name| count(name)).sum()
+}

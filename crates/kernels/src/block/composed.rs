@@ -1,0 +1,176 @@
+//! The block's operations in tensor operations.
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, TensorMetadata};
+use burn::tensor::Distribution;
+
+use super::ops::Heads;
+
+type T<B> = FloatTensor<B>;
+
+pub(super) fn dense<B: Backend>(x: T<B>, weight: T<B>, bias: T<B>) -> T<B> {
+    B::float_add(B::float_matmul(x, weight), bias)
+}
+
+pub(super) fn dense_input<B: Backend>(weight: T<B>, grad: T<B>) -> T<B> {
+    B::float_matmul(grad, B::float_transpose(weight))
+}
+
+pub(super) fn dense_weight<B: Backend>(x: T<B>, grad: T<B>) -> T<B> {
+    B::float_matmul(B::float_transpose(x), grad)
+}
+
+fn mean_of_rows<B: Backend>(x: T<B>) -> T<B> {
+    let width = x.shape()[1] as f64;
+    B::float_mul_scalar(B::float_sum_dim(x, 1), (1.0 / width).into())
+}
+
+pub(super) fn add_norm<B: Backend>(
+    x: T<B>,
+    residual: T<B>,
+    gamma: T<B>,
+    beta: T<B>,
+    epsilon: f64,
+) -> (T<B>, T<B>, T<B>) {
+    let sum = B::float_add(x, residual);
+    let mean = mean_of_rows::<B>(sum.clone());
+    let centred = B::float_sub(sum, mean.clone());
+    let variance = mean_of_rows::<B>(B::float_mul(centred.clone(), centred.clone()));
+    let inverse =
+        B::float_recip(B::float_sqrt(B::float_add_scalar(variance, epsilon.into())));
+    let unit = B::float_mul(centred, inverse.clone());
+    (B::float_add(B::float_mul(unit, gamma), beta), mean, inverse)
+}
+
+/// With `u` the rows of mean 0 and deviation 1 and `h = γ · grad`:
+/// `∂ = (h − mean(h) − u · mean(h u)) / deviation`.
+pub(super) fn add_norm_backward<B: Backend>(
+    x: T<B>,
+    residual: T<B>,
+    gamma: T<B>,
+    mean: T<B>,
+    inverse: T<B>,
+    grad: T<B>,
+) -> (T<B>, T<B>, T<B>) {
+    let unit = B::float_sub(B::float_add(x, residual), mean);
+    let unit = B::float_mul(unit, inverse.clone());
+    let along = B::float_mul(grad.clone(), unit.clone());
+    let h = B::float_mul(grad.clone(), gamma.clone());
+    let drift = mean_of_rows::<B>(h.clone());
+    let share = mean_of_rows::<B>(B::float_mul(h.clone(), unit.clone()));
+    let gap = B::float_sub(B::float_sub(h, drift), B::float_mul(unit, share));
+    (B::float_mul(gap, inverse), B::float_sum_dim(along, 0), B::float_sum_dim(grad, 0))
+}
+
+/// Far below every score, and finite.
+const MASKED: f64 = 1e9;
+
+/// Queries, keys and values `[batch, heads, length, depth]`.
+fn split<B: Backend>(qkv: T<B>, batch: usize, heads: usize) -> [T<B>; 3] {
+    let (rows, columns) = (qkv.shape()[0], qkv.shape()[1]);
+    let (length, depth) = (rows / batch, columns / 3 / heads);
+    let apart = B::float_reshape(qkv, [batch, length, 3, heads, depth].into());
+    let apart = B::float_permute(apart, &[2, 0, 3, 1, 4]);
+    let part = |i: usize| {
+        let ranges = [i..i + 1, 0..batch, 0..heads, 0..length, 0..depth];
+        let slices = ranges.map(burn::tensor::Slice::from);
+        let part = B::float_slice(apart.clone(), &slices);
+        B::float_reshape(part, [batch, heads, length, depth].into())
+    };
+    [part(0), part(1), part(2)]
+}
+
+/// `[batch, heads, length, depth]` → `[batch · length, width]`.
+fn join<B: Backend>(x: T<B>) -> T<B> {
+    let shape = x.shape();
+    let (batch, heads, length, depth) = (shape[0], shape[1], shape[2], shape[3]);
+    let x = B::float_permute(x, &[0, 2, 1, 3]);
+    B::float_reshape(x, [batch * length, heads * depth].into())
+}
+
+fn scale_of<B: Backend>(query: &T<B>) -> f64 {
+    (query.shape()[3] as f64).powf(-0.5)
+}
+
+/// Scores with the unseen far below, and what is seen, `[batch, 1, 1 or length, length]`.
+fn scores<B: Backend>(query: T<B>, key: T<B>, mask: T<B>, causal: bool) -> (T<B>, T<B>) {
+    let (batch, length) = (mask.shape()[0], mask.shape()[1]);
+    let scale = scale_of::<B>(&query);
+    let scores = B::float_matmul(query, B::float_swap_dims(key, 2, 3));
+    let scores = B::float_mul_scalar(scores, scale.into());
+    let mut seen = B::float_reshape(mask, [batch, 1, 1, length].into());
+    if causal {
+        let below = |i: usize| (0..length).map(move |j| f32::from(u8::from(j <= i)));
+        let before: Vec<f32> = (0..length).flat_map(below).collect();
+        let before = burn::tensor::TensorData::new(before, [1, 1, length, length]);
+        let before = B::float_from_data(before, &seen.device());
+        seen = B::float_mul(seen.clone(), B::float_cast(before, seen.dtype().into()));
+    }
+    let lower = B::float_add_scalar(seen.clone(), (-1.0).into());
+    (B::float_add(scores, B::float_mul_scalar(lower, MASKED.into())), seen)
+}
+
+pub(super) fn attend<B: Backend>(qkv: T<B>, mask: T<B>, heads: Heads) -> (T<B>, T<B>, T<B>) {
+    let [query, key, value] = split::<B>(qkv, mask.shape()[0], heads.count);
+    let (scores, seen) = scores::<B>(query, key, mask, heads.causal);
+    let top = B::float_max_dim(scores.clone(), 3);
+    let exp = B::float_exp(B::float_sub(scores.clone(), top.clone()));
+    let lse = B::float_add(B::float_log(B::float_sum_dim(exp, 3)), top);
+    let p = B::float_exp(B::float_sub(scores, lse.clone()));
+    let p = B::float_mul(p, seen);
+    let (p, drawn) = drop::<B>(p, heads.dropout);
+    (join::<B>(B::float_matmul(p, value)), lse, drawn)
+}
+
+/// With `p` the weights, `p'` what is left of them: `∂v = p'ᵀ ∂o`, and with `D` the row sums
+/// of `o · ∂o`, `∂scores = p (∂p − D)`.
+pub(super) fn attend_backward<B: Backend>(
+    qkv: T<B>,
+    mask: T<B>,
+    out: T<B>,
+    lse: T<B>,
+    drawn: T<B>,
+    heads: Heads,
+    grad: T<B>,
+) -> T<B> {
+    let (batch, length) = (mask.shape()[0], mask.shape()[1]);
+    let width = out.shape()[1];
+    let [query, key, value] = split::<B>(qkv, batch, heads.count);
+    let scale = scale_of::<B>(&query);
+    let apart = |x: T<B>| {
+        let x = B::float_reshape(x, [batch, length, heads.count, width / heads.count].into());
+        B::float_permute(x, &[0, 2, 1, 3])
+    };
+    let (out, grad) = (apart(out), apart(grad));
+    let (scores, seen) = scores::<B>(query.clone(), key.clone(), mask, heads.causal);
+    let p = B::float_mul(B::float_exp(B::float_sub(scores, lse)), seen);
+    let kept = drop_backward::<B>(drawn.clone(), heads.dropout, p.clone());
+    let value_grad = B::float_matmul(B::float_swap_dims(kept, 2, 3), grad.clone());
+    let p_grad = B::float_matmul(grad.clone(), B::float_swap_dims(value, 2, 3));
+    let p_grad = drop_backward::<B>(drawn, heads.dropout, p_grad);
+    let total = B::float_sum_dim(B::float_mul(out, grad), 3);
+    let s_grad = B::float_mul(p, B::float_sub(p_grad, total));
+    let s_grad = B::float_mul_scalar(s_grad, scale.into());
+    let query_grad = B::float_matmul(s_grad.clone(), key);
+    let key_grad = B::float_matmul(B::float_swap_dims(s_grad, 2, 3), query);
+    B::float_cat([query_grad, key_grad, value_grad].map(join::<B>).into(), 1)
+}
+
+/// Whether a number is kept, 1 or 0, is what was drawn.
+pub(super) fn drop<B: Backend>(x: T<B>, share: f64) -> (T<B>, T<B>) {
+    let device = x.device();
+    if share == 0.0 {
+        let none = B::float_zeros([1].into(), &device, x.dtype().into());
+        return (x, none);
+    }
+    let keep = Distribution::Bernoulli(1.0 - share);
+    let drawn = B::float_random(x.shape(), keep, &device, x.dtype().into());
+    (drop_backward::<B>(drawn.clone(), share, x), drawn)
+}
+
+pub(super) fn drop_backward<B: Backend>(drawn: T<B>, share: f64, grad: T<B>) -> T<B> {
+    if share == 0.0 {
+        return grad;
+    }
+    B::float_mul_scalar(B::float_mul(grad, drawn), (1.0 / (1.0 - share)).into())
+}

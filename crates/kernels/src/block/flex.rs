@@ -1,0 +1,444 @@
+//! The block in fused passes for burn's CPU backend, in f32; other types go by tensor
+//! operations.
+
+use burn::backend::ops::{ActivationOps, FloatTensorOps};
+use burn::backend::{Flex, TensorMetadata};
+use burn::tensor::{DType, Distribution};
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
+use rayon::prelude::*;
+
+use super::attend;
+use super::composed;
+use super::ops::{BlockOps, Heads};
+use crate::real::{Real, fill, sum};
+use crate::rows::{Float, fill_chunks, fill_rows, shape, tensor, values};
+
+/// Rows of one task in passes that also sum over rows: fixed, so that the sums do not
+/// depend on the number of threads.
+const CHUNK: usize = 64;
+/// Fewer rows of a product than this are not worth a task.
+const PRODUCT: usize = 32;
+
+fn is_f32(x: &Float) -> bool {
+    x.dtype() == DType::F32
+}
+
+/// `rows × columns` numbers of a product, by rows in parallel: `f` gets the first row and
+/// the task's rows.
+fn product(
+    rows: usize,
+    columns: usize,
+    f: impl Fn(usize, usize, &mut [f32]) + Sync,
+) -> Vec<f32> {
+    let mut out = vec![0f32; rows * columns];
+    if out.is_empty() {
+        return out;
+    }
+    let share = rows.div_ceil(rayon::current_num_threads()).max(PRODUCT);
+    out.par_chunks_mut(share * columns).enumerate().for_each(|(task, out)| {
+        f(task * share, out.len() / columns, out);
+    });
+    out
+}
+
+fn dense(x: &Float, weight: &Float, bias: &Float) -> Float {
+    let ((rows, inputs), (_, outputs)) = (shape(x), shape(weight));
+    let (x, w, b) = (values::<f32>(x), values::<f32>(weight), values::<f32>(bias));
+    let w = MatRef::from_row_major_slice(w, inputs, outputs);
+    let out = product(rows, outputs, |first, n, out| {
+        out.chunks_exact_mut(outputs).for_each(|row| row.copy_from_slice(b));
+        let x = MatRef::from_row_major_slice(&x[first * inputs..(first + n) * inputs], n, inputs);
+        let out = MatMut::from_row_major_slice_mut(out, n, outputs);
+        matmul(out, Accum::Add, x, w, 1.0, Par::Seq);
+    });
+    tensor(out, rows, outputs)
+}
+
+fn dense_input(weight: &Float, grad: &Float) -> Float {
+    let ((inputs, outputs), (rows, _)) = (shape(weight), shape(grad));
+    let (w, grad) = (values::<f32>(weight), values::<f32>(grad));
+    let w = MatRef::from_row_major_slice(w, inputs, outputs);
+    let out = product(rows, inputs, |first, n, out| {
+        let part = &grad[first * outputs..(first + n) * outputs];
+        let grad = MatRef::from_row_major_slice(part, n, outputs);
+        let out = MatMut::from_row_major_slice_mut(out, n, inputs);
+        matmul(out, Accum::Replace, grad, w.transpose(), 1.0, Par::Seq);
+    });
+    tensor(out, rows, inputs)
+}
+
+fn dense_weight(x: &Float, grad: &Float) -> Float {
+    let ((rows, inputs), (_, outputs)) = (shape(x), shape(grad));
+    let (x, grad) = (values::<f32>(x), values::<f32>(grad));
+    let x = MatRef::from_row_major_slice(x, rows, inputs);
+    let grad = MatRef::from_row_major_slice(grad, rows, outputs);
+    let out = product(inputs, outputs, |first, n, out| {
+        let out = MatMut::from_row_major_slice_mut(out, n, outputs);
+        let x = x.subcols(first, n).transpose();
+        matmul(out, Accum::Replace, x, grad, 1.0, Par::Seq);
+    });
+    tensor(out, inputs, outputs)
+}
+
+/// Adds `part` to `sums`.
+fn add_to(sums: &mut [f32], part: &[f32]) {
+    sums.iter_mut().zip(part).for_each(|(s, p)| *s += p);
+}
+
+fn column_sums(grad: &Float) -> Float {
+    let (rows, width) = shape(grad);
+    let grad = values::<f32>(grad);
+    let chunks: Vec<Vec<f32>> = (grad.par_chunks((CHUNK * width).max(1)))
+        .map(|chunk| {
+            let mut sums = vec![0f32; width];
+            chunk.chunks_exact(width).for_each(|row| add_to(&mut sums, row));
+            sums
+        })
+        .collect();
+    let mut sums = vec![0f32; width];
+    chunks.iter().for_each(|chunk| add_to(&mut sums, chunk));
+    debug_assert!(rows * width == grad.len());
+    tensor(sums, 1, width)
+}
+
+/// `Φ(x)` and `e^(−x²/2)`: the error function's rational approximation (Abramowitz and Stegun
+/// 7.1.26), whose error is 1.5e-7.
+#[inline(always)]
+fn normal(x: f32) -> (f32, f32) {
+    let e = (-0.5 * x * x).exp();
+    let t = 1.0 / Real::abs(x).mul_add(0.327_591_1 * std::f32::consts::FRAC_1_SQRT_2, 1.0);
+    let mut p: f32 = 1.061_405_4;
+    for c in [-1.453_152_1, 1.421_413_8, -0.284_496_72, 0.254_829_6] {
+        p = p.mul_add(t, c);
+    }
+    let tail = 0.5 * p * t * e;
+    (if x > 0.0 { 1.0 - tail } else { tail }, e)
+}
+
+fn gelu(x: &Float) -> Float {
+    let (rows, width) = shape(x);
+    let x = values::<f32>(x);
+    let out = fill_rows(
+        rows,
+        width,
+        width,
+        #[inline(always)]
+        |b, out| {
+            fill(
+                out,
+                [&x[b * width..(b + 1) * width]],
+                #[inline(always)]
+                |[x]| x * normal(x).0,
+            );
+        },
+    );
+    tensor(out, rows, width)
+}
+
+fn gelu_backward(x: &Float, grad: &Float) -> Float {
+    let (rows, width) = shape(x);
+    let (x, grad) = (values::<f32>(x), values::<f32>(grad));
+    /// 1 / √(2π).
+    const DENSITY: f32 = 0.398_942_28;
+    let out = fill_rows(
+        rows,
+        width,
+        width,
+        #[inline(always)]
+        |b, out| {
+            let at = b * width..(b + 1) * width;
+            fill(
+                out,
+                [&x[at.clone()], &grad[at]],
+                #[inline(always)]
+                |[x, g]| {
+                    let (below, e) = normal(x);
+                    g * (x * e).mul_add(DENSITY, below)
+                },
+            );
+        },
+    );
+    tensor(out, rows, width)
+}
+
+fn add_norm(
+    [x, residual, gamma, beta]: [&Float; 4],
+    epsilon: f64,
+) -> (Float, Float, Float) {
+    let (rows, width) = shape(x);
+    let (x, residual) = (values::<f32>(x), values::<f32>(residual));
+    let (gamma, beta) = (values::<f32>(gamma), values::<f32>(beta));
+    let (count, epsilon) = (width as f32, epsilon as f32);
+    let (out, stats) = fill_chunks(
+        rows,
+        width,
+        CHUNK,
+        2 * CHUNK,
+        #[inline(always)]
+        |first, out, stats| {
+            let rows = out.chunks_exact_mut(width).zip(stats.as_chunks_mut::<2>().0);
+            for (j, (out, [mean, inverse])) in rows.enumerate() {
+                let at = (first + j) * width..(first + j + 1) * width;
+                let s = [&x[at.clone()], &residual[at]];
+                *mean = sum(
+                    s,
+                    #[inline(always)]
+                    |[x, r]| x + r,
+                ) / count;
+                let mean = *mean;
+                let variance = sum(
+                    s,
+                    #[inline(always)]
+                    |[x, r]| (x + r - mean) * (x + r - mean),
+                ) / count;
+                *inverse = 1.0 / (variance + epsilon).sqrt();
+                let inverse = *inverse;
+                fill(
+                    out,
+                    [s[0], s[1], gamma, beta],
+                    #[inline(always)]
+                    |[x, r, g, b]| ((x + r - mean) * inverse).mul_add(g, b),
+                );
+            }
+        },
+    );
+    let pick = |k: usize| -> Vec<f32> { stats.chunks_exact(2).take(rows).map(|s| s[k]).collect() };
+    (tensor(out, rows, width), tensor(pick(0), rows, 1), tensor(pick(1), rows, 1))
+}
+
+fn add_norm_backward([x, residual, gamma, mean, inverse, grad]: [&Float; 6]) -> [Float; 3] {
+    let (rows, width) = shape(x);
+    let (x, residual, grad) = (values::<f32>(x), values::<f32>(residual), values::<f32>(grad));
+    let gamma = values::<f32>(gamma);
+    let (mean, inverse) = (values::<f32>(mean), values::<f32>(inverse));
+    let count = width as f32;
+    let (out, sums) = fill_chunks(
+        rows,
+        width,
+        CHUNK,
+        2 * width,
+        #[inline(always)]
+        |first, out, sums| {
+            let (along, total) = sums.split_at_mut(width);
+            for (j, out) in out.chunks_exact_mut(width).enumerate() {
+                let row = first + j;
+                let at = row * width..(row + 1) * width;
+                let (x, r, g) = (&x[at.clone()], &residual[at.clone()], &grad[at]);
+                let (mean, inverse) = (mean[row], inverse[row]);
+                let drift = sum(
+                    [g, gamma],
+                    #[inline(always)]
+                    |[g, c]| g * c,
+                ) / count;
+                let share = sum(
+                    [x, r, g, gamma],
+                    #[inline(always)]
+                    |[x, r, g, c]| (x + r - mean) * inverse * g * c,
+                ) / count;
+                fill(
+                    out,
+                    [x, r, g, gamma],
+                    #[inline(always)]
+                    |[x, r, g, c]| {
+                        let unit = (x + r - mean) * inverse;
+                        inverse * (g * c - drift - unit * share)
+                    },
+                );
+                for (i, (along, total)) in along.iter_mut().zip(&mut *total).enumerate() {
+                    *along += (x[i] + r[i] - mean) * inverse * g[i];
+                    *total += g[i];
+                }
+            }
+        },
+    );
+    let mut total = vec![0f32; 2 * width];
+    sums.chunks_exact(2 * width).for_each(|part| add_to(&mut total, part));
+    let beta = total.split_off(width);
+    [tensor(out, rows, width), tensor(total, 1, width), tensor(beta, 1, width)]
+}
+
+/// Two numbers of the device's generator, as a seed and as what is kept for the gradient.
+fn draw_seed(x: &Float) -> (u64, Float) {
+    let uniform = Distribution::Uniform(0.0, 1.0);
+    let drawn = Flex::float_random([2].into(), uniform, &x.device(), DType::F32.into());
+    (seed_of(values(&drawn)), drawn)
+}
+
+fn seed_of(numbers: &[f32]) -> u64 {
+    (u64::from(numbers[0].to_bits()) << 32) | u64::from(numbers[1].to_bits())
+}
+
+/// Which numbers of a row are kept: a hash of seed, row and column.
+#[derive(Clone, Copy)]
+pub(super) struct Keep {
+    seed: u64,
+    /// A hash below this is dropped.
+    threshold: u32,
+    scale: f32,
+}
+
+impl Keep {
+    pub(super) fn new(seed: u64, share: f64) -> Self {
+        let threshold = (share * 4_294_967_296.0) as u32;
+        Self { seed, threshold, scale: (1.0 / (1.0 - share)) as f32 }
+    }
+
+    /// The seed of a row.
+    #[inline(always)]
+    pub(super) fn row(self, row: usize) -> u32 {
+        // The mixing of SplitMix64.
+        let mut z = self.seed.wrapping_add((row as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) as u32
+    }
+
+    /// Scales or drops the number of a column.
+    #[inline(always)]
+    pub(super) fn factor(self, row_seed: u32, column: usize) -> f32 {
+        // The finaliser of MurmurHash3.
+        let mut h = row_seed ^ (column as u32).wrapping_mul(0x9e37_79b9);
+        h = (h ^ (h >> 16)).wrapping_mul(0x85eb_ca6b);
+        h = (h ^ (h >> 13)).wrapping_mul(0xc2b2_ae35);
+        h ^= h >> 16;
+        if h < self.threshold { 0.0 } else { self.scale }
+    }
+}
+
+fn dropped(x: &Float, keep: Keep) -> Float {
+    let (rows, width) = shape(x);
+    let x = values::<f32>(x);
+    let out = fill_rows(
+        rows,
+        width,
+        width,
+        #[inline(always)]
+        |b, out| {
+            let seed = keep.row(b);
+            for (i, (out, x)) in out.iter_mut().zip(&x[b * width..(b + 1) * width]).enumerate() {
+                *out = x * keep.factor(seed, i);
+            }
+        },
+    );
+    tensor(out, rows, width)
+}
+
+impl BlockOps for Flex {
+    fn dense(x: Float, weight: Float, bias: Float) -> Float {
+        if !is_f32(&x) {
+            return composed::dense::<Self>(x, weight, bias);
+        }
+        let [x, weight, bias] = [x, weight, bias].map(|x| x.to_contiguous());
+        dense(&x, &weight, &bias)
+    }
+
+    fn dense_input(weight: Float, grad: Float) -> Float {
+        if !is_f32(&grad) {
+            return composed::dense_input::<Self>(weight, grad);
+        }
+        dense_input(&weight.to_contiguous(), &grad.to_contiguous())
+    }
+
+    fn dense_weight(x: Float, grad: Float) -> Float {
+        if !is_f32(&grad) {
+            return composed::dense_weight::<Self>(x, grad);
+        }
+        dense_weight(&x.to_contiguous(), &grad.to_contiguous())
+    }
+
+    fn column_sums(grad: Float) -> Float {
+        if !is_f32(&grad) {
+            return Self::float_sum_dim(grad, 0);
+        }
+        column_sums(&grad.to_contiguous())
+    }
+
+    fn exact_gelu(x: Float) -> Float {
+        if !is_f32(&x) {
+            return <Self as ActivationOps<Self>>::gelu(x);
+        }
+        gelu(&x.to_contiguous())
+    }
+
+    fn exact_gelu_backward(x: Float, grad: Float) -> Float {
+        if !is_f32(&x) {
+            return <Self as ActivationOps<Self>>::gelu_backward(x, grad);
+        }
+        gelu_backward(&x.to_contiguous(), &grad.to_contiguous())
+    }
+
+    fn add_norm_state(
+        x: Float,
+        residual: Float,
+        gamma: Float,
+        beta: Float,
+        epsilon: f64,
+    ) -> (Float, Float, Float) {
+        if !is_f32(&x) {
+            return composed::add_norm::<Self>(x, residual, gamma, beta, epsilon);
+        }
+        let [x, residual, gamma, beta] = [x, residual, gamma, beta].map(|x| x.to_contiguous());
+        add_norm([&x, &residual, &gamma, &beta], epsilon)
+    }
+
+    fn add_norm_backward(
+        x: Float,
+        residual: Float,
+        gamma: Float,
+        mean: Float,
+        inverse: Float,
+        grad: Float,
+    ) -> (Float, Float, Float) {
+        if !is_f32(&x) {
+            return composed::add_norm_backward::<Self>(x, residual, gamma, mean, inverse, grad);
+        }
+        let all = [x, residual, gamma, mean, inverse, grad].map(|x| x.to_contiguous());
+        let [sum, gamma, beta] = add_norm_backward(all.each_ref());
+        (sum, gamma, beta)
+    }
+
+    fn attend_state(qkv: Float, mask: Float, heads: Heads) -> (Float, Float, Float) {
+        if !is_f32(&qkv) {
+            return composed::attend::<Self>(qkv, mask, heads);
+        }
+        let (qkv, mask) = (qkv.to_contiguous(), mask.to_contiguous());
+        let (seed, drawn) = draw_seed(&qkv);
+        let (out, lse) = attend::forward(&qkv, &mask, heads, Keep::new(seed, heads.dropout));
+        (out, lse, drawn)
+    }
+
+    fn attend_backward(
+        qkv: Float,
+        mask: Float,
+        out: Float,
+        lse: Float,
+        drawn: Float,
+        heads: Heads,
+        grad: Float,
+    ) -> Float {
+        if !is_f32(&qkv) {
+            return composed::attend_backward::<Self>(qkv, mask, out, lse, drawn, heads, grad);
+        }
+        let all = [qkv, mask, out, lse, grad].map(|x| x.to_contiguous());
+        let keep = Keep::new(seed_of(values(&drawn)), heads.dropout);
+        attend::backward(all.each_ref(), heads, keep)
+    }
+
+    fn drop_state(x: Float, share: f64) -> (Float, Float) {
+        if !is_f32(&x) {
+            return composed::drop::<Self>(x, share);
+        }
+        let x = x.to_contiguous();
+        let (seed, drawn) = draw_seed(&x);
+        (dropped(&x, Keep::new(seed, share)), drawn)
+    }
+
+    fn drop_backward(drawn: Float, share: f64, grad: Float) -> Float {
+        if !is_f32(&grad) {
+            return composed::drop_backward::<Self>(drawn, share, grad);
+        }
+        let keep = Keep::new(seed_of(values(&drawn)), share);
+        dropped(&grad.to_contiguous(), keep)
+    }
+}
