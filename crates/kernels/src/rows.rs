@@ -115,3 +115,33 @@ pub(crate) fn fill_chunks<T: Real>(
     }
     (out, more)
 }
+
+/// `f(row, numbers, own)` for each row of `x` with its one number of `own`, on this thread and
+/// with the best instructions of the processor.
+pub(crate) fn each_row(
+    x: &mut [f32],
+    width: usize,
+    own: &mut [f32],
+    f: impl Fn(usize, &mut [f32], &mut f32),
+) {
+    Arch::new().dispatch(EachRow { x, width, own, f: &f });
+}
+
+/// The rows of [`each_row`].
+struct EachRow<'a, F> {
+    x: &'a mut [f32],
+    width: usize,
+    own: &'a mut [f32],
+    f: &'a F,
+}
+
+impl<F: Fn(usize, &mut [f32], &mut f32)> WithSimd for EachRow<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for (i, (row, own)) in self.x.chunks_exact_mut(self.width).zip(self.own).enumerate() {
+            (self.f)(i, row, own);
+        }
+    }
+}

@@ -3,13 +3,12 @@
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
-use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::flex::Keep;
 use super::ops::Heads;
 use crate::real::{Real, fold, sum};
-use crate::rows::{Float, fill_rows, shape, tensor, values};
+use crate::rows::{Float, each_row, fill_rows, shape, tensor, values};
 
 /// The sizes of a batch, and its numbers.
 #[derive(Clone, Copy)]
@@ -81,80 +80,95 @@ fn reach(causal: bool, row: usize, tokens: usize) -> usize {
     if causal { row + 1 } else { tokens }
 }
 
-/// Runs its closure with the best instructions of the processor.
-struct Best<F>(F);
-
-impl<F: FnOnce()> WithSimd for Best<F> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        (self.0)();
-    }
-}
-
 /// Scores to weights, row by row, and the logarithms of the rows' sums.
 fn soften(scores: &mut [f32], lse: &mut [f32], seen: &[f32], causal: bool) {
     let n = seen.len();
-    Arch::new().dispatch(Best(
+    each_row(
+        scores,
+        n,
+        lse,
         #[inline(always)]
-        || {
-            for (i, (row, lse)) in scores.chunks_exact_mut(n).zip(lse).enumerate() {
-                let (row, behind) = row.split_at_mut(reach(causal, i, n));
-                behind.fill(0.0);
-                let seen = &seen[..row.len()];
-                let top = fold(
-                    [row, seen],
-                    f32::LOWEST,
-                    #[inline(always)]
-                    |[s, m]| if m == 0.0 { f32::LOWEST } else { s },
-                    Real::max,
-                );
-                for (s, m) in row.iter_mut().zip(seen) {
-                    *s = if *m == 0.0 { 0.0 } else { Real::exp(*s - top) };
-                }
-                let total = sum(
-                    [row],
-                    #[inline(always)]
-                    |[p]| p,
-                );
-                // A row that sees nothing stays 0.
-                let inverse = if total > 0.0 { 1.0 / total } else { 0.0 };
-                row.iter_mut().for_each(|p| *p *= inverse);
-                *lse = if total > 0.0 { top + total.ln() } else { 0.0 };
+        |i, row, lse| {
+            let (row, behind) = row.split_at_mut(reach(causal, i, n));
+            behind.fill(0.0);
+            let seen = &seen[..row.len()];
+            let top = fold(
+                [row, seen],
+                f32::LOWEST,
+                #[inline(always)]
+                |[s, m]| if m == 0.0 { f32::LOWEST } else { s },
+                Real::max,
+            );
+            for (s, m) in row.iter_mut().zip(seen) {
+                let p = Real::exp(*s - top);
+                *s = if *m == 0.0 { 0.0 } else { p };
             }
+            let total = sum(
+                [row],
+                #[inline(always)]
+                |[p]| p,
+            );
+            // A row that sees nothing stays 0.
+            let inverse = if total > 0.0 { 1.0 / total } else { 0.0 };
+            for p in row {
+                *p *= inverse;
+            }
+            *lse = if total > 0.0 { top + Real::ln(total) } else { 0.0 };
         },
-    ));
+    );
 }
 
 /// Scores to weights by the logarithms of the rows' sums.
-fn weights(scores: &mut [f32], lse: &[f32], seen: &[f32], causal: bool) {
+fn weights(scores: &mut [f32], lse: &mut [f32], seen: &[f32], causal: bool) {
     let n = seen.len();
-    Arch::new().dispatch(Best(
+    each_row(
+        scores,
+        n,
+        lse,
         #[inline(always)]
-        || {
-            for (i, (row, lse)) in scores.chunks_exact_mut(n).zip(lse).enumerate() {
-                let (row, behind) = row.split_at_mut(reach(causal, i, n));
-                behind.fill(0.0);
-                for (s, m) in row.iter_mut().zip(seen) {
-                    *s = if *m == 0.0 { 0.0 } else { Real::exp(*s - lse) };
-                }
+        |i, row, lse| {
+            let (row, behind) = row.split_at_mut(reach(causal, i, n));
+            behind.fill(0.0);
+            let lse = *lse;
+            for (s, m) in row.iter_mut().zip(seen) {
+                let p = Real::exp(*s - lse);
+                *s = if *m == 0.0 { 0.0 } else { p };
             }
         },
-    ));
+    );
 }
 
 /// Drops a share of the numbers and scales the others.
-fn thin(x: &mut [f32], n: usize, batch: &Batch<'_>, task: usize) {
-    Arch::new().dispatch(Best(
+fn thin(x: &mut [f32], n: usize, batch: &Batch<'_>, task: usize, ignored: &mut [f32]) {
+    each_row(
+        x,
+        n,
+        ignored,
         #[inline(always)]
-        || {
-            for (i, row) in x.chunks_exact_mut(n).enumerate() {
-                let seed = batch.row_seed(task, i);
-                row.iter_mut().enumerate().for_each(|(j, p)| *p *= batch.keep.factor(seed, j));
+        |i, row, _| {
+            let seed = batch.row_seed(task, i);
+            for (j, p) in row.iter_mut().enumerate() {
+                *p *= batch.keep.factor(seed, j);
             }
         },
-    ));
+    );
+}
+
+/// `scale · p (slope − total)`, into the slope.
+fn differentiate(slope: &mut [f32], p: &[f32], total: &mut [f32], scale: f32) {
+    let n = total.len();
+    each_row(
+        slope,
+        n,
+        total,
+        #[inline(always)]
+        |i, row, total| {
+            let total = *total;
+            for (s, p) in row.iter_mut().zip(&p[i * n..(i + 1) * n]) {
+                *s = scale * p * (*s - total);
+            }
+        },
+    );
 }
 
 /// The output `[batch · length, width]`, and the logarithms of the sums
@@ -179,7 +193,7 @@ pub(super) fn forward(qkv: &Float, mask: &Float, heads: Heads, keep: Keep) -> (F
             matmul(square(scores, n), Accum::Replace, q, k.transpose(), batch.scale, Par::Seq);
             soften(scores, &mut lse[..n], seen, heads.causal);
             if heads.dropout > 0.0 {
-                thin(scores, n, &batch, task);
+                thin(scores, n, &batch, task, &mut lse[..n]);
             }
             let out = MatMut::from_row_major_slice_mut(&mut out[..n * depth], n, depth);
             let p = MatRef::from_row_major_slice(scores, n, n);
@@ -230,10 +244,11 @@ pub(super) fn backward(
             if n == 0 {
                 return;
             }
-            let lse = &lse[task * length..task * length + n];
             let [q, k, v] = [0, 1, 2].map(|which| batch.part(which, text, head, n));
             let (o, g) = (batch.of(out, text, head, n), batch.of(grad, text, head, n));
-            let Scratch { p, slope, kept, total } = scratch;
+            let Scratch { p, slope, kept, total, sums } = scratch;
+            sums.clear();
+            sums.extend_from_slice(&lse[task * length..task * length + n]);
             for x in [&mut *p, &mut *slope, &mut *kept] {
                 x.resize(n * n, 0.0);
             }
@@ -241,12 +256,12 @@ pub(super) fn backward(
             total.extend((0..n).map(|i| (0..depth).map(|c| o[(i, c)] * g[(i, c)]).sum::<f32>()));
 
             matmul(square(p, n), Accum::Replace, q, k.transpose(), batch.scale, Par::Seq);
-            weights(p, lse, seen, heads.causal);
+            weights(p, sums, seen, heads.causal);
             matmul(square(slope, n), Accum::Replace, g, v.transpose(), 1.0, Par::Seq);
             let used = if heads.dropout > 0.0 {
                 kept.copy_from_slice(p);
-                thin(kept, n, &batch, task);
-                thin(slope, n, &batch, task);
+                thin(kept, n, &batch, task, total);
+                thin(slope, n, &batch, task, total);
                 &*kept
             } else {
                 &*p
@@ -276,18 +291,5 @@ struct Scratch {
     slope: Vec<f32>,
     kept: Vec<f32>,
     total: Vec<f32>,
-}
-
-/// `scale · p (slope − total)`, into the slope.
-fn differentiate(slope: &mut [f32], p: &[f32], total: &[f32], scale: f32) {
-    let n = total.len();
-    Arch::new().dispatch(Best(
-        #[inline(always)]
-        || {
-            let rows = slope.chunks_exact_mut(n).zip(p.chunks_exact(n));
-            for ((slope, p), total) in rows.zip(total) {
-                slope.iter_mut().zip(p).for_each(|(s, p)| *s = scale * p * (*s - total));
-            }
-        },
-    ));
+    sums: Vec<f32>,
 }

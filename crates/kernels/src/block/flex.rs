@@ -106,7 +106,7 @@ fn column_sums(grad: &Float) -> Float {
 /// 7.1.26), whose error is 1.5e-7.
 #[inline(always)]
 fn normal(x: f32) -> (f32, f32) {
-    let e = (-0.5 * x * x).exp();
+    let e = Real::exp(-0.5 * x * x);
     let t = 1.0 / Real::abs(x).mul_add(0.327_591_1 * std::f32::consts::FRAC_1_SQRT_2, 1.0);
     let mut p: f32 = 1.061_405_4;
     for c in [-1.453_152_1, 1.421_413_8, -0.284_496_72, 0.254_829_6] {
