@@ -33,7 +33,12 @@ fn an_interrupted_run_resumes_to_the_uninterrupted_result() {
     let device = Device::flex();
     // The last one has a loss that learns while training.
     let learning = Recipe { loss: LossKind::EqualizationV2.config(), ..common::small("ngram") };
-    for recipe in [common::small("ngram"), common::small("transformer"), learning] {
+    let root = tempfile::tempdir().unwrap();
+    let mut adapted = common::pretrained(root.path(), &splits);
+    if let EncoderConfig::Pretrained(config) = &mut adapted.encoder {
+        config.lora = Some(LoraConfig::new().with_rank(2).with_dropout(0.1));
+    }
+    for recipe in [common::small("ngram"), common::small("transformer"), learning, adapted] {
         let kind = recipe.loss.kind();
         let whole = train(&recipe, &splits, &device, &TrainOptions::new()).unwrap();
         for stop_at in [1, 3, 4] {

@@ -1,5 +1,8 @@
 //! A small imbalanced corpus from the bundled intents.
 
+use std::path::Path;
+
+use counterweight::encoder::{TextTokenizer, WeightType, save_checkpoint};
 use counterweight::prelude::*;
 
 /// Eight intents of the bundled CLINC150, cut to a long tail, split by seed 7.
@@ -31,6 +34,8 @@ pub(crate) fn intents() -> TextSplits {
 }
 
 /// A recipe small enough for tests.
+// Not every test binary uses all of these.
+#[allow(dead_code)]
 pub(crate) fn small(kind: &str) -> Recipe {
     let text = match kind {
         "ngram" => {
@@ -56,4 +61,26 @@ pub(crate) fn small(kind: &str) -> Recipe {
         }
     };
     Recipe::from_toml(text).unwrap()
+}
+
+/// Writes a checkpoint of a small model that nobody trained, and the recipe to fine-tune it.
+// See above.
+#[allow(dead_code)]
+pub(crate) fn pretrained(dir: &Path, splits: &TextSplits) -> Recipe {
+    let tokenizer = TextTokenizer::train(splits.train.texts(), 300, 24).unwrap();
+    let config = TransformerConfig {
+        vocab_size: tokenizer.vocabulary(),
+        hidden_size: 16,
+        intermediate_size: 32,
+        num_attention_heads: 2,
+        max_position_embeddings: 24,
+        ..TransformerConfig::default()
+    };
+    let model = seeded(config.init(&Device::flex()).unwrap(), 0.05, 1);
+    save_checkpoint(&model, &config, WeightType::F32, dir).unwrap();
+    std::fs::write(dir.join("tokenizer.json"), tokenizer.to_json().unwrap()).unwrap();
+    let mut recipe = Recipe::pretrained(PretrainedConfig::new(dir));
+    recipe.epochs = 3;
+    recipe.optimizer.learning_rate = 1e-2;
+    recipe
 }

@@ -47,10 +47,10 @@ fn dense(x: &Float, weight: &Float, bias: &Float) -> Float {
     let (x, w, b) = (values::<f32>(x), values::<f32>(weight), values::<f32>(bias));
     let w = MatRef::from_row_major_slice(w, inputs, outputs);
     let out = product(rows, outputs, |first, n, out| {
-        out.chunks_exact_mut(outputs).for_each(|row| row.copy_from_slice(b));
         let x = MatRef::from_row_major_slice(&x[first * inputs..(first + n) * inputs], n, inputs);
-        let out = MatMut::from_row_major_slice_mut(out, n, outputs);
-        matmul(out, Accum::Add, x, w, 1.0, Par::Seq);
+        let product = MatMut::from_row_major_slice_mut(out, n, outputs);
+        matmul(product, Accum::Replace, x, w, 1.0, Par::Seq);
+        out.chunks_exact_mut(outputs).for_each(|row| add_to(row, b));
     });
     tensor(out, rows, outputs)
 }
