@@ -87,9 +87,8 @@ fn hidden_states_and_embeddings_are_those_of_transformers() {
     let alone: Vec<Vec<usize>> = order.iter().map(|&i| vec![i]).collect();
     // Far apart in length, so that most of a batch is padding.
     let (short, long) = order.split_at(rows.len() / 2);
-    let padded: Vec<Vec<usize>> = (short.chunks(7).zip(long.chunks(7)))
-        .map(|(short, long)| [short, long].concat())
-        .collect();
+    let padded: Vec<Vec<usize>> =
+        (short.chunks(7).zip(long.chunks(7))).map(|(short, long)| [short, long].concat()).collect();
     for batches in [alone, padded] {
         let (mut largest, mut distance, mut compared) = (0f32, 0f64, 0);
         for batch in batches {

@@ -35,6 +35,8 @@ pub struct Trained {
     pub history: Vec<Epoch>,
     /// The epoch the model is of.
     pub best_epoch: usize,
+    /// The number of weights that were trained, and of all.
+    pub weights: (usize, usize),
 }
 
 /// How training runs, as opposed to what it computes.

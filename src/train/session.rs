@@ -10,7 +10,7 @@ use counterweight_augment::{
     AugmentConfig, Augmenter, Batch, MixupAugmenter, TokenDropoutAugmenter,
 };
 use counterweight_core::{derive, rng};
-use counterweight_encoder::{Encoded, TextBatch, TextClassifier, length_buckets};
+use counterweight_encoder::{Encoded, TextBatch, TextClassifier, length_buckets, trainable};
 use counterweight_losses::{BatchInfo, Loss, Targets};
 use counterweight_metrics::Predictions;
 use counterweight_samplers::IndexSampler;
@@ -95,6 +95,7 @@ impl<'a> Session<'a> {
             derive(self.recipe.seed, stream::MODEL),
             &self.device,
         )?;
+        let weights = trainable(&model);
         let mut optimizer = self.optimizer();
         let mut best = model.valid();
         let mut state = State::default();
@@ -141,6 +142,7 @@ impl<'a> Session<'a> {
             ),
             history: state.history,
             best_epoch: state.best_epoch,
+            weights,
         })
     }
 

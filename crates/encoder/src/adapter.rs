@@ -169,7 +169,8 @@ impl Transformer {
             .collect::<Result<_, safetensors::SafeTensorError>>()
             .map_err(|e| bad(e.to_string()))?;
         let metadata = [("format".to_owned(), "pt".to_owned())].into();
-        let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| bad(e.to_string()))?;
+        let bytes =
+            safetensors::serialize(views, Some(metadata)).map_err(|e| bad(e.to_string()))?;
         write_atomic(&path, |w| w.write_all(&bytes))?;
         let described = json!({
             "peft_type": "LORA",

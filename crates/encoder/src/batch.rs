@@ -54,8 +54,7 @@ impl TextBatch {
         Self {
             ids: padded(|row| &row.ids),
             weights: Tensor::from_data(TensorData::new(weights, shape), device),
-            types: (rows.iter().any(|row| !row.types.is_empty()))
-                .then(|| padded(|row| &row.types)),
+            types: (rows.iter().any(|row| !row.types.is_empty())).then(|| padded(|row| &row.types)),
         }
     }
 

@@ -41,7 +41,7 @@ pub use encoder::{Encoder, EncoderConfig, EncoderShape, TextEncoder};
 pub use error::{Error, Result};
 pub use featurizer::{Featurizer, HashedNgrams, Spans, TextTokenizer, Truncation};
 pub use init::seeded;
-pub use lora::{Freeze, LoraConfig, Target};
+pub use lora::{Freeze, LoraConfig, Target, trainable};
 pub use model_dir::{ModelDir, load_weights, weights_bytes};
 pub use ngram::{NgramConfig, NgramEncoder};
 pub use pretrained::PretrainedConfig;

@@ -214,13 +214,13 @@ impl Transformer {
         let freeze = if self.has_lora() { Freeze::All } else { freeze };
         self.map(&mut Freezer { freeze, path: Vec::new() })
     }
+}
 
-    /// The number of weights that are trained, and of all.
-    pub fn trainable(&self) -> (usize, usize) {
-        let mut count = Count::default();
-        self.visit(&mut count);
-        (count.trained, count.all)
-    }
+/// The number of a module's weights that are trained, and of all.
+pub fn trainable<M: Module>(module: &M) -> (usize, usize) {
+    let mut count = Count::default();
+    module.visit(&mut count);
+    (count.trained, count.all)
 }
 
 struct Freezer {

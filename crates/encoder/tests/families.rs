@@ -74,7 +74,8 @@ fn what_is_saved_is_what_was_read() {
             // The file has transformers' names, shapes and numbers, bit for bit.
             let ours = Expected::read(root.path().join("model.safetensors"));
             let theirs = Expected::read(dir(family).join("model.safetensors"));
-            let mut names = theirs.file().names().into_iter().map(str::to_owned).collect::<Vec<_>>();
+            let mut names =
+                theirs.file().names().into_iter().map(str::to_owned).collect::<Vec<_>>();
             names.sort_unstable();
             for name in names {
                 if name.starts_with("pooler.") && !ours.has(&name) {
@@ -199,9 +200,8 @@ fn bad_files_are_errors_that_name_file_and_field() {
 #[test]
 fn a_file_cut_off_or_with_a_false_length_is_refused() {
     let bytes = std::fs::read(dir("bert").join("model.safetensors")).unwrap();
-    let with = |bytes: Vec<u8>| {
-        spoiled(|d| std::fs::write(d.join("model.safetensors"), &bytes).unwrap())
-    };
+    let with =
+        |bytes: Vec<u8>| spoiled(|d| std::fs::write(d.join("model.safetensors"), &bytes).unwrap());
     for length in [0, 4, 8, 100, bytes.len() / 2, bytes.len() - 1] {
         let error = with(bytes[..length].to_vec());
         assert!(error.contains("model.safetensors"), "{length}: {error}");

@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 use counterweight_encoder::{
-    TransformerConfig, EncoderConfig, Error, ModelDir, NgramConfig, TextBatch, TextClassifier,
+    EncoderConfig, Error, ModelDir, NgramConfig, TextBatch, TextClassifier, TransformerConfig,
     load_weights, weights_bytes,
 };
 use std::path::Path;

@@ -200,7 +200,8 @@ fn what_attention_drops_is_dropped_in_the_gradient_too() {
         let shown: Tensor<4> =
             out.clone().reshape([batch, length, heads, depth]).swap_dims(1, 2).narrow(3, 0, length);
         let kept = shown.detach().not_equal_scalar(0.0).float().cast(dtype);
-        let share = read(kept.clone()).iter().sum::<f64>() / (batch * heads * length * length) as f64;
+        let share =
+            read(kept.clone()).iter().sum::<f64>() / (batch * heads * length * length) as f64;
         assert!((0.4..0.8).contains(&share), "{share} of the weights are left");
 
         let weights = tensor(&numbers(batch * length * heads * depth, 3), out.dims(), dtype);

@@ -79,7 +79,9 @@ impl Fill<'_> {
         if found != expected {
             return Err(Error::Format {
                 path: self.tensors.path().to_owned(),
-                reason: format!("{name}: shape {found:?}, but the configuration needs {expected:?}"),
+                reason: format!(
+                    "{name}: shape {found:?}, but the configuration needs {expected:?}"
+                ),
             });
         }
         let values = self.tensors.values(&name)?.unwrap_or_default();

@@ -65,8 +65,8 @@ pub fn save_checkpoint(
     let metadata = [("format".to_owned(), "pt".to_owned())].into();
     let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| format(e.to_string()))?;
     write_atomic(&path, |w| w.write_all(&bytes))?;
-    let text = serde_json::to_vec_pretty(&config.to_hugging_face())
-        .map_err(|e| format(e.to_string()))?;
+    let text =
+        serde_json::to_vec_pretty(&config.to_hugging_face()).map_err(|e| format(e.to_string()))?;
     write_atomic(dir.join("config.json"), |w| w.write_all(&text))?;
     Ok(())
 }
@@ -121,7 +121,9 @@ impl ModuleVisitor for Collect {
                 return;
             }
         };
-        if place.transposed && let [inputs, outputs] = shape[..] {
+        if place.transposed
+            && let [inputs, outputs] = shape[..]
+        {
             values = transposed(&values, inputs, outputs);
             shape.reverse();
         }

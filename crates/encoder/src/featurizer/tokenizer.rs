@@ -165,7 +165,12 @@ impl TextTokenizer {
         let longest = config.max_length();
         let length = max_length.unwrap_or(longest);
         let fits = (3..=longest).contains(&length);
-        counterweight_core::ensure("max_length", length as f64, fits, "[3, the model's positions]")?;
+        counterweight_core::ensure(
+            "max_length",
+            length as f64,
+            fits,
+            "[3, the model's positions]",
+        )?;
         let vocab = dir.join("vocab.txt");
         let path = dir.join("tokenizer.json");
         let tokenizer = if !path.exists() && vocab.exists() {

@@ -230,8 +230,7 @@ impl TransformerConfig {
             }),
             blocks: (0..self.num_hidden_layers).map(|_| Block::new(self, device)).collect(),
             norm: family.norm_first().then(norm),
-            pooler: (self.pooling == Pooling::Pooler)
-                .then(|| Dense::new(width, width, device)),
+            pooler: (self.pooling == Pooling::Pooler).then(|| Dense::new(width, width, device)),
             pooling: self.pooling,
         })
     }

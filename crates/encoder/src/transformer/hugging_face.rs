@@ -149,10 +149,8 @@ impl TransformerConfig {
         let fields = serde_json::from_str(&text).map_err(|e| format(e.to_string()))?;
         let file = File { path, fields };
         let kind = file.get("model_type").and_then(Value::as_str).unwrap_or("bert");
-        let architecture = ARCHITECTURES
-            .into_iter()
-            .find(|&a| names(a).model_type == kind)
-            .ok_or_else(|| {
+        let architecture =
+            ARCHITECTURES.into_iter().find(|&a| names(a).model_type == kind).ok_or_else(|| {
                 let known = ARCHITECTURES.map(|a| names(a).model_type).join(", ");
                 file.bad("model_type", format!("{kind:?} is not supported; supported: {known}"))
             })?;
@@ -169,8 +167,8 @@ impl TransformerConfig {
         let width = file.count(names.hidden_size, None)?;
         let inner = (architecture == Architecture::Gpt2).then_some(4 * width);
         let act = file.get(names.activation).cloned().unwrap_or_else(|| json!("gelu"));
-        let hidden_act = serde_json::from_value::<Activation>(act)
-            .map_err(|e| file.bad(names.activation, e))?;
+        let hidden_act =
+            serde_json::from_value::<Activation>(act).map_err(|e| file.bad(names.activation, e))?;
         let config = Self {
             architecture,
             vocab_size: file.count("vocab_size", None)?,

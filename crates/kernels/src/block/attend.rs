@@ -280,7 +280,8 @@ pub(super) fn backward(
         });
     }
     let columns = 3 * batch.width();
-    let out = gather(&batch, columns, |block| (block % heads.count, block / heads.count, 3), &apart);
+    let out =
+        gather(&batch, columns, |block| (block % heads.count, block / heads.count, 3), &apart);
     tensor(out, texts * length, columns)
 }
 

@@ -90,8 +90,7 @@ impl<B: BlockOps> Derivative<B, 1> for ExactGelu {
 struct AddNorm;
 
 impl<B: BlockOps> Derivative<B, 4> for AddNorm {
-    type Kept =
-        (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, FloatTensor<B>);
+    type Kept = (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, FloatTensor<B>);
 
     fn gradients(
         (x, residual, gamma, mean, inverse): Self::Kept,

@@ -36,8 +36,7 @@ pub(super) fn add_norm<B: Backend>(
     let mean = mean_of_rows::<B>(sum.clone());
     let centred = B::float_sub(sum, mean.clone());
     let variance = mean_of_rows::<B>(B::float_mul(centred.clone(), centred.clone()));
-    let inverse =
-        B::float_recip(B::float_sqrt(B::float_add_scalar(variance, epsilon.into())));
+    let inverse = B::float_recip(B::float_sqrt(B::float_add_scalar(variance, epsilon.into())));
     let unit = B::float_mul(centred, inverse.clone());
     (B::float_add(B::float_mul(unit, gamma), beta), mean, inverse)
 }

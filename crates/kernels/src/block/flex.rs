@@ -26,11 +26,7 @@ fn is_f32(x: &Float) -> bool {
 
 /// `rows × columns` numbers of a product, by rows in parallel: `f` gets the first row and
 /// the task's rows.
-fn product(
-    rows: usize,
-    columns: usize,
-    f: impl Fn(usize, usize, &mut [f32]) + Sync,
-) -> Vec<f32> {
+fn product(rows: usize, columns: usize, f: impl Fn(usize, usize, &mut [f32]) + Sync) -> Vec<f32> {
     let mut out = vec![0f32; rows * columns];
     if out.is_empty() {
         return out;
@@ -162,10 +158,7 @@ fn gelu_backward(x: &Float, grad: &Float) -> Float {
     tensor(out, rows, width)
 }
 
-fn add_norm(
-    [x, residual, gamma, beta]: [&Float; 4],
-    epsilon: f64,
-) -> (Float, Float, Float) {
+fn add_norm([x, residual, gamma, beta]: [&Float; 4], epsilon: f64) -> (Float, Float, Float) {
     let (rows, width) = shape(x);
     let (x, residual) = (values::<f32>(x), values::<f32>(residual));
     let (gamma, beta) = (values::<f32>(gamma), values::<f32>(beta));

@@ -110,11 +110,7 @@ pub(crate) trait BlockOps: Backend {
     }
 
     /// The first output of [`attend_state`](Self::attend_state).
-    fn attend(
-        qkv: FloatTensor<Self>,
-        mask: FloatTensor<Self>,
-        heads: Heads,
-    ) -> FloatTensor<Self> {
+    fn attend(qkv: FloatTensor<Self>, mask: FloatTensor<Self>, heads: Heads) -> FloatTensor<Self> {
         Self::attend_state(qkv, mask, heads).0
     }
 
