@@ -2,8 +2,10 @@
 
 mod common;
 
+use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::{DType, TensorData};
 use counterweight::augment::Batch;
+use counterweight::encoder::{Architecture, Encoded, TextBatch};
 use counterweight::losses::{BatchInfo, Input};
 use counterweight::prelude::*;
 
@@ -16,7 +18,17 @@ fn devices() -> Vec<(&'static str, Device)> {
         #[cfg(feature = "wgpu")]
         ("wgpu", Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
     ];
-    devices.into()
+    devices.into_iter().filter(|(name, device)| works(name, device)).collect()
+}
+
+/// Whether the machine has the device; where the peers of the tests are installed it must.
+fn works(name: &str, device: &Device) -> bool {
+    let works = std::panic::catch_unwind(|| Tensor::<1>::ones([1], device).into_data()).is_ok();
+    if !works {
+        assert!(std::env::var_os("COUNTERWEIGHT_PEERS").is_none(), "no {name}");
+        eprintln!("skipped: this machine has no driver for {name}");
+    }
+    works
 }
 
 fn rows(device: &Device) -> Tensor<2> {
@@ -39,6 +51,10 @@ fn agree(what: &str, f: impl Fn(&Device) -> Vec<f64>) {
     for (name, device) in devices() {
         close(&format!("{what} on {name}"), &f(&device), &expected);
     }
+}
+
+fn read<const D: usize>(x: Tensor<D>) -> Vec<f64> {
+    x.into_data().convert::<f64>().try_to_vec().unwrap()
 }
 
 /// `rows × columns` numbers between −3 and 3.
@@ -159,6 +175,43 @@ fn augmenters_and_plans_agree() {
         close("device", &on_device, &on_host);
         on_device
     });
+}
+
+#[test]
+fn encoders_and_their_gradients_agree() {
+    use Architecture::{Bert, Distilbert, Gpt2, Mpnet, Roberta, XlmRoberta};
+    for architecture in [Bert, Roberta, XlmRoberta, Distilbert, Mpnet, Gpt2] {
+        let config = TransformerConfig {
+            architecture,
+            vocab_size: 20,
+            hidden_size: 12,
+            intermediate_size: 20,
+            num_attention_heads: 3,
+            max_position_embeddings: 12,
+            hidden_dropout_prob: 0.0,
+            layer_norm_eps: 1e-5,
+            pooling: Pooling::Mean,
+            ..TransformerConfig::default()
+        };
+        agree(&format!("{architecture:?}"), |device| {
+            let device = device.clone().autodiff();
+            let model = seeded(config.init(&device).unwrap(), 0.3, 3);
+            let rows = [vec![5, 6, 7, 8, 9, 3], vec![2, 19], vec![4, 4, 11]].map(|ids| Encoded {
+                weights: vec![1.0; ids.len()],
+                types: Vec::new(),
+                ids,
+            });
+            let batch = TextBatch::new(&rows.each_ref(), &device);
+            let vectors = model.encode(&batch);
+            let mut all = read(vectors.clone());
+            let gradients = (vectors.clone() * vectors).sum().backward();
+            let gradients = GradientsParams::from_grads(gradients, &model);
+            // A step shows every gradient.
+            let model = SgdConfig::new().init().step(0.01, model, gradients);
+            all.extend(read(model.encode(&batch)));
+            all
+        });
+    }
 }
 
 #[test]

@@ -55,6 +55,11 @@ impl TextClassifier {
         Ok(Self { head, dropout: DropoutConfig::new(dropout).init(), encoder })
     }
 
+    /// The number of classes.
+    pub fn classes(&self) -> usize {
+        self.head.weight.shape()[1]
+    }
+
     /// The encoder.
     pub fn encoder(&self) -> &TextEncoder {
         &self.encoder

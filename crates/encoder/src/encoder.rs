@@ -187,6 +187,17 @@ pub enum TextEncoder {
     Transformer(Transformer),
 }
 
+impl TextEncoder {
+    /// The encoder with all dropouts at 0, on any device.
+    #[must_use]
+    pub fn without_dropout(self) -> Self {
+        match self {
+            Self::Ngram(encoder) => Self::Ngram(encoder),
+            Self::Transformer(encoder) => Self::Transformer(encoder.without_dropout()),
+        }
+    }
+}
+
 impl Encoder for TextEncoder {
     fn encode(&self, batch: &TextBatch) -> Tensor<2> {
         match self {

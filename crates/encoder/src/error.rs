@@ -44,6 +44,12 @@ pub enum Error {
         /// The embedding's rows.
         model: usize,
     },
+    /// A tensor could not be read back from its device.
+    #[error("reading from the device: {reason}")]
+    Device {
+        /// Why.
+        reason: String,
+    },
     /// Weights that do not fit the model.
     #[error("{path}: {missing} missing and {unused} unexpected tensors: {names}")]
     Weights {

@@ -4,37 +4,37 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Tensor, TensorData};
 
 use super::file::Tensors;
-use super::names::{is_buffer, is_head, place};
-use crate::{Architecture, Error, Result, Transformer, TransformerConfig};
+use super::names::Place;
+use crate::{Error, Result};
 
-/// Fills a model from a file, each tensor by the name its family gives it.
-pub(super) fn load(
-    model: Transformer,
-    config: &TransformerConfig,
+/// Where a tensor of ours is, by its path in the module; the name is whole.
+pub(super) type Names<'a> = &'a dyn Fn(&str) -> Option<Place>;
+
+/// Fills a module from a file, each tensor from its place. A tensor of the file that is neither
+/// used nor `ignored` is an error.
+pub(super) fn load<M: Module>(
+    module: M,
     tensors: &Tensors,
-    prefix: &str,
-) -> Result<Transformer> {
+    names: Names<'_>,
+    ignored: impl Fn(&str) -> bool,
+) -> Result<M> {
     let mut fill = Fill {
-        architecture: config.architecture,
+        names,
         tensors,
-        prefix,
         path: Vec::new(),
         used: BTreeSet::new(),
         missing: Vec::new(),
         error: None,
     };
-    let model = model.map(&mut fill);
+    let module = module.map(&mut fill);
     let Fill { used, missing, error, .. } = fill;
     if let Some(error) = error {
         return Err(error);
     }
-    let spare = |name: &&str| {
-        let bare = name.strip_prefix(prefix).unwrap_or(name);
-        !(used.contains(*name) || is_buffer(bare) || is_head(bare))
-    };
+    let spare = |name: &&str| !(used.contains(*name) || ignored(name));
     let unused: Vec<&str> = tensors.names().filter(spare).collect();
     if missing.is_empty() && unused.is_empty() {
-        return Ok(model);
+        return Ok(module);
     }
     let names = missing.iter().map(String::as_str).chain(unused.iter().copied()).take(5);
     Err(Error::Weights {
@@ -46,9 +46,8 @@ pub(super) fn load(
 }
 
 struct Fill<'a> {
-    architecture: Architecture,
+    names: Names<'a>,
     tensors: &'a Tensors,
-    prefix: &'a str,
     path: Vec<String>,
     used: BTreeSet<String>,
     missing: Vec<String>,
@@ -58,8 +57,8 @@ struct Fill<'a> {
 impl Fill<'_> {
     /// The values for one of our tensors.
     fn values(&mut self, path: &str, shape: &[usize]) -> Result<Option<Vec<f32>>> {
-        let Some(place) = place(self.architecture, path) else { return Ok(None) };
-        let mut name = format!("{}{}", self.prefix, place.name);
+        let Some(place) = (self.names)(path) else { return Ok(None) };
+        let mut name = place.name;
         if !self.tensors.contains(&name) {
             // The layer norms of the first BERT files.
             name = name.replace("LayerNorm.weight", "LayerNorm.gamma");

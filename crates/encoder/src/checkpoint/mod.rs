@@ -15,7 +15,7 @@ pub use save::{WeightType, save_checkpoint};
 pub(crate) use file::Tensors;
 pub(crate) use names::module_name;
 
-use crate::{Error, Pooling, Result, Transformer, TransformerConfig};
+use crate::{Error, MaskedLm, Pooling, Result, Transformer, TransformerConfig};
 
 /// A directory with `config.json` and the weights in `model.safetensors` or
 /// `pytorch_model.bin`, as transformers and sentence-transformers write it.
@@ -95,7 +95,35 @@ impl Checkpoint {
     /// When a tensor is missing, has another shape, or has no place in this model (heads
     /// of tasks and old position buffers excepted).
     pub fn load(&self, device: &Device) -> Result<Transformer> {
-        load::load(self.config.init(device)?, &self.config, &self.tensors, self.prefix)
+        let model = self.config.init(device)?;
+        load::load(model, &self.tensors, &|path| self.place(path), |name| {
+            self.ignores(name) || names::is_head(self.bare(name))
+        })
+    }
+
+    /// The model with the head that guesses masked tokens.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), when the checkpoint has no such head, and for GPT-2, which
+    /// guesses the next token.
+    pub fn load_masked_lm(&self, device: &Device) -> Result<MaskedLm> {
+        let model = MaskedLm::new(&self.config, device)?;
+        let place = |path: &str| match path.strip_prefix("encoder.") {
+            Some(path) => self.place(path),
+            None => names::masked_lm_place(self.config.architecture, path),
+        };
+        load::load(model, &self.tensors, &place, |name| {
+            self.ignores(name) || names::is_head(self.bare(name))
+        })
+    }
+
+    fn place(&self, path: &str) -> Option<names::Place> {
+        let place = names::place(self.config.architecture, path)?;
+        Some(names::Place { name: format!("{}{}", self.prefix, place.name), ..place })
+    }
+
+    fn ignores(&self, name: &str) -> bool {
+        names::is_buffer(self.bare(name))
     }
 
     fn bare<'a>(&self, name: &'a str) -> &'a str {

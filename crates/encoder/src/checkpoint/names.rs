@@ -130,6 +130,28 @@ pub(crate) fn place(architecture: Architecture, path: &str) -> Option<Place> {
     })
 }
 
+/// The place of a tensor of the masked-LM head.
+pub(crate) fn masked_lm_place(architecture: Architecture, path: &str) -> Option<Place> {
+    let [transform, norm, bias] = match architecture {
+        Architecture::Bert => [
+            "cls.predictions.transform.dense",
+            "cls.predictions.transform.LayerNorm",
+            "cls.predictions.bias",
+        ],
+        Architecture::Distilbert => ["vocab_transform", "vocab_layer_norm", "vocab_projector.bias"],
+        _ => ["lm_head.dense", "lm_head.layer_norm", "lm_head.bias"],
+    };
+    let name = match path {
+        "transform.weight" => format!("{transform}.weight"),
+        "transform.bias" => format!("{transform}.bias"),
+        "norm.gamma" => format!("{norm}.weight"),
+        "norm.beta" => format!("{norm}.bias"),
+        "bias" => bias.to_owned(),
+        _ => return None,
+    };
+    Some(Place { name, transposed: path == "transform.weight", share: None })
+}
+
 /// The name that `module` of ours has in the family's files: for adapters.
 pub(crate) fn module_name(architecture: Architecture, module: &str) -> Option<String> {
     let (module, layer) = numbered(module);

@@ -253,6 +253,26 @@ impl TextTokenizer {
         self.tokenizer.token_to_id(token)
     }
 
+    /// The piece of an id.
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.tokenizer.id_to_token(id)
+    }
+
+    /// The id of the mask token, `[MASK]` or `<mask>`.
+    ///
+    /// # Errors
+    /// When the vocabulary has neither.
+    pub fn mask_id(&self) -> Result<u32> {
+        let id = self.id("[MASK]").or_else(|| self.id("<mask>"));
+        id.ok_or_else(|| failed("no mask token in the vocabulary"))
+    }
+
+    /// The ids of special tokens.
+    pub fn special_ids(&self) -> Vec<u32> {
+        let added = self.tokenizer.get_added_tokens_decoder();
+        added.into_iter().filter(|(_, token)| token.special).map(|(id, _)| id).collect()
+    }
+
     /// One more than the largest id.
     pub fn vocabulary(&self) -> usize {
         let ids = self.tokenizer.get_vocab(true).into_values();

@@ -55,11 +55,14 @@ impl Block {
 
     /// The feed-forward network's hidden layer.
     fn inner(&self, x: Tensor<2>) -> Tensor<2> {
-        let x = self.up.forward(x);
-        match self.activation {
-            Activation::Gelu => gelu(x),
-            Activation::GeluNew => gelu_approximate(x),
-            Activation::Relu => relu(x),
-        }
+        activate(self.activation, self.up.forward(x))
+    }
+}
+
+pub(crate) fn activate(activation: Activation, x: Tensor<2>) -> Tensor<2> {
+    match activation {
+        Activation::Gelu => gelu(x),
+        Activation::GeluNew => gelu_approximate(x),
+        Activation::Relu => relu(x),
     }
 }

@@ -19,18 +19,13 @@ pub(crate) struct Embeddings {
 }
 
 impl Embeddings {
-    /// `[batch · length, width]`.
-    pub(crate) fn forward(&self, batch: &TextBatch) -> Tensor<2> {
-        self.from_words(self.words(batch), batch)
-    }
-
     /// The word vectors alone, `[batch, length, width]`.
     pub(crate) fn words(&self, batch: &TextBatch) -> Tensor<3> {
         self.word.forward(batch.ids.clone())
     }
 
-    /// The rest of [`forward`](Self::forward).
-    pub(crate) fn from_words(&self, words: Tensor<3>, batch: &TextBatch) -> Tensor<2> {
+    /// Word vectors with what stands around them, normed: `[batch · length, width]`.
+    pub(crate) fn around(&self, words: Tensor<3>, batch: &TextBatch) -> Tensor<2> {
         let [rows, length, width] = words.dims();
         let device = words.device();
         let first = self.offset as i64;

@@ -17,13 +17,13 @@ use burn::tensor::Tensor;
 pub use config::{Activation, Architecture, TransformerConfig};
 pub use pooling::Pooling;
 
-pub(crate) use block::Block;
+pub(crate) use block::{Block, activate};
 pub(crate) use dense::{Dense, LowRank};
 pub(crate) use dropout::Dropout;
+pub(crate) use norm::Norm;
 
 use attention::View;
 use embeddings::Embeddings;
-use norm::Norm;
 use relative::RelativeBias;
 
 use crate::{Encoder, TextBatch};
@@ -48,9 +48,37 @@ impl Transformer {
     /// # Panics
     /// When the length exceeds the model's positions.
     pub fn forward(&self, batch: &TextBatch) -> Tensor<3> {
-        let [rows, length] = batch.dims();
-        let hidden = self.rows(self.embeddings.forward(batch), &self.view(batch));
-        hidden.reshape([rows as i32, length as i32, -1])
+        self.forward_words(self.embeddings.words(batch), batch)
+    }
+
+    /// The hidden states from other word vectors than those of the batch's ids,
+    /// `[batch, length, width]`.
+    pub(crate) fn forward_words(&self, words: Tensor<3>, batch: &TextBatch) -> Tensor<3> {
+        let [rows, length, width] = words.dims();
+        let mut hidden = self.embeddings.around(words, batch);
+        let view = self.view(batch);
+        for block in &self.blocks {
+            hidden = block.forward(hidden, &view);
+        }
+        if let Some(norm) = &self.norm {
+            hidden = norm.forward(hidden);
+        }
+        hidden.reshape([rows, length, width])
+    }
+
+    /// The model with all dropouts at 0, on any device.
+    #[must_use]
+    pub fn without_dropout(mut self) -> Self {
+        self.embeddings.dropout.prob = 0.0;
+        for block in &mut self.blocks {
+            (block.dropout.prob, block.attention.dropout.prob) = (0.0, 0.0);
+            for target in crate::Target::ALL {
+                if let Some(lora) = &mut target.of_mut(block).lora {
+                    lora.dropout.prob = 0.0;
+                }
+            }
+        }
+        self
     }
 
     /// The text's vector from its hidden states, `[batch, width]`.
@@ -71,16 +99,6 @@ impl Transformer {
             mask: batch.weights.clone().not_equal_scalar(0.0).float(),
             bias: self.relative.as_ref().map(|r| r.forward(length, &device).unsqueeze()),
             causal: self.norm.is_some(),
-        }
-    }
-
-    fn rows(&self, mut hidden: Tensor<2>, view: &View) -> Tensor<2> {
-        for block in &self.blocks {
-            hidden = block.forward(hidden, view);
-        }
-        match &self.norm {
-            Some(norm) => norm.forward(hidden),
-            None => hidden,
         }
     }
 }
