@@ -7,10 +7,12 @@ use std::hint::black_box;
 
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
-use burn::optim::{AdamWConfig, GradientsParams};
+use burn::optim::GradientsParams;
 use burn::tensor::{Device, Distribution, Tensor};
 use counterweight::core::ClassProfile;
-use counterweight::encoder::{Encoder, Pooling, TextBatch, Transformer, TransformerConfig, seeded};
+use counterweight::encoder::{
+    AdamW, Encoder, Pooling, TextBatch, Transformer, TransformerConfig, seeded,
+};
 use counterweight::losses::{CrossEntropyConfig, Loss, Reduction, Targets};
 use counterweight_kernels::{add_norm, attention, dense, gelu};
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -67,7 +69,7 @@ fn whole(c: &mut Criterion) {
     let loss = CrossEntropyConfig::new().init(&profile, &device).expect("a valid loss");
     let labels: Vec<usize> = (0..TEXTS).map(|i| i % 10).collect();
     let targets = Targets::from_ids(&labels, &device);
-    let mut optimizer = AdamWConfig::new().init();
+    let mut optimizer = AdamW::new().init().expect("the defaults");
     let mut trained = Some(model(&device));
     group.bench_function("training step", |b| {
         b.iter(|| {

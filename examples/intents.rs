@@ -2,6 +2,7 @@
 //! report, save, load, predict. Without `--model` a small BERT learns from scratch; with it a
 //! checkpoint in Hugging Face's layout is fine-tuned, wholly or by LoRA.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use clap::Parser;
+use counterweight::core::write_atomic;
 use counterweight::prelude::*;
 use counterweight::samplers::Imbalance;
 use counterweight::{Error, Result};
@@ -78,6 +80,8 @@ fn run(args: &Args) -> Result<()> {
         profile.imbalance_factor()
     );
     println!("train, dev, test: {:?}", sizes.map(TextData::len));
+
+    write_split(args, &splits)?;
 
     let plain = recipe(args);
     let tail = Recipe { loss: LogitAdjustedConfig::new().into(), ..plain.clone() };
@@ -152,6 +156,17 @@ fn read(args: &Args) -> Result<TextSplits> {
         train,
         rows: parts,
     })
+}
+
+/// The rows of each part, for `benches/peers/intents_torch.py`.
+fn write_split(args: &Args, splits: &TextSplits) -> Result<()> {
+    std::fs::create_dir_all(&args.out)
+        .map_err(|source| Error::Io { path: args.out.clone(), source })?;
+    let mut csv = String::from("row,part\n");
+    for (rows, part) in splits.rows.iter().zip(["train", "dev"]) {
+        rows.iter().for_each(|row| csv.push_str(&format!("{row},{part}\n")));
+    }
+    Ok(write_atomic(args.out.join("split.csv"), |w| w.write_all(csv.as_bytes()))?)
 }
 
 fn recipe(args: &Args) -> Recipe {

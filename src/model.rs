@@ -7,8 +7,8 @@ use burn::tensor::Device;
 use burn::tensor::activation::softmax;
 use counterweight_core::{ClassProfile, LabelEncoder};
 use counterweight_encoder::{
-    Encoded, EncoderShape, Featurizer, ModelDir, TextBatch, TextClassifier, load_weights,
-    weights_bytes,
+    Attribution, Encoded, EncoderShape, Explanation, Featurizer, ModelDir, TextBatch,
+    TextClassifier, load_weights, weights_bytes,
 };
 use counterweight_metrics::{Decision, Predictions};
 use ndarray::Array2;
@@ -143,6 +143,24 @@ impl Model {
             probability: p.probabilities()[[row, id]],
         };
         Ok(p.predicted().iter().enumerate().map(answer).collect())
+    }
+
+    /// The share of each token of a text in the logit of a class, given by name, or of the class
+    /// that [`classify`](Self::classify) answers. For transformers.
+    ///
+    /// # Errors
+    /// For an empty text, an unknown class, too few steps, the n-gram encoder, or when a tensor
+    /// cannot be read back.
+    pub fn explain(&self, text: &str, class: Option<&str>, by: Attribution) -> Result<Explanation> {
+        check_texts(&[text])?;
+        let class = match class {
+            Some(name) => self.labels.encode([name])?[0],
+            None => {
+                let p = Predictions::new(vec![0], self.probabilities(&[text])?)?;
+                p.predicted()[0]
+            }
+        };
+        Ok(self.classifier.explain(&self.featurizer, text, class, by, &self.device)?)
     }
 
     /// Saves the model directory; on any error `dir` is as it was.

@@ -7,8 +7,8 @@ pub use crate::core::{
     ClassProfile, LabelEncoder, NoProgress, Progress, Segment, SegmentRule, Split, TerminalProgress,
 };
 pub use crate::encoder::{
-    Checkpoint, Encoder, EncoderConfig, LoraConfig, NgramConfig, Pooling, PretrainedConfig,
-    TransformerConfig, seeded,
+    Attribution, Checkpoint, Encoder, EncoderConfig, LoraConfig, NgramConfig, Pooling,
+    PretrainedConfig, SentenceEncoder, TransformerConfig, seeded,
 };
 pub use crate::losses::{
     AlphaBceConfig, AsymmetricConfig, BceConfig, ClassWeights, CosineHead, CrossEntropyConfig,

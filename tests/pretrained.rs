@@ -35,6 +35,13 @@ fn a_fine_tuned_model_needs_its_checkpoint_no_more() {
         let p = |m: &Model| m.probabilities(splits.test.texts()).unwrap();
         assert_eq!(p(&loaded), p(&trained.model), "{way}");
 
+        let text = &splits.test.texts()[0];
+        let why = loaded.explain(text, None, Attribution::GradientTimesInput).unwrap();
+        assert!(why.shares.len() > 2 && why.logit.is_finite());
+        let bill = loaded.explain(text, Some("bill_due"), Attribution::IntegratedGradients(2));
+        assert_eq!(bill.unwrap().text, *text);
+        assert!(loaded.explain(text, Some("?"), Attribution::GradientTimesInput).is_err());
+
         let gone = train(&recipe, &splits, &device, &TrainOptions::new()).unwrap_err();
         assert!(gone.to_string().contains("config.json"), "{way}: {gone}");
     }

@@ -4,13 +4,13 @@ use burn::grad_clipping::GradientClippingConfig;
 use burn::module::Module;
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
-use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer, SgdConfig};
+use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::{Device, Tensor};
 use counterweight_augment::{
     AugmentConfig, Augmenter, Batch, MixupAugmenter, TokenDropoutAugmenter,
 };
 use counterweight_core::{derive, rng};
-use counterweight_encoder::{Encoded, TextBatch, TextClassifier, length_buckets, trainable};
+use counterweight_encoder::{AdamW, Encoded, TextBatch, TextClassifier, length_buckets, trainable};
 use counterweight_losses::{BatchInfo, Loss, Targets};
 use counterweight_metrics::Predictions;
 use counterweight_samplers::IndexSampler;
@@ -96,7 +96,7 @@ impl<'a> Session<'a> {
             &self.device,
         )?;
         let weights = trainable(&model);
-        let mut optimizer = self.optimizer();
+        let mut optimizer = self.optimizer()?;
         let mut best = model.valid();
         let mut state = State::default();
         if let Some(checkpoint) = &self.checkpoint {
@@ -152,15 +152,14 @@ impl<'a> Session<'a> {
             || (done > 0 && done - 1 - state.best_epoch >= self.recipe.patience)
     }
 
-    fn optimizer(&self) -> ModuleOptimizer {
+    fn optimizer(&self) -> Result<ModuleOptimizer> {
         let config = &self.recipe.optimizer;
         let clip = Some(GradientClippingConfig::Norm(config.clip_norm as f32));
-        match config.kind {
-            OptimizerKind::Adamw => AdamWConfig::new()
-                .with_epsilon(1e-8)
-                .with_weight_decay(config.weight_decay as f32)
-                .with_grad_clipping(clip)
-                .init(),
+        Ok(match config.kind {
+            OptimizerKind::Adamw => AdamW::new()
+                .with_weight_decay(config.weight_decay)
+                .init()?
+                .with_grad_clipping(GradientClippingConfig::Norm(config.clip_norm as f32).init()),
             OptimizerKind::Sgd => SgdConfig::new()
                 .with_momentum(Some(MomentumConfig {
                     momentum: 0.9,
@@ -170,7 +169,7 @@ impl<'a> Session<'a> {
                 .with_weight_decay(Some(WeightDecayConfig { penalty: config.weight_decay as f32 }))
                 .with_gradient_clipping(clip)
                 .init(),
-        }
+        })
     }
 
     fn epoch(

@@ -19,6 +19,7 @@
 //! # Ok::<(), counterweight_encoder::Error>(())
 //! ```
 
+mod adamw;
 mod adapter;
 mod batch;
 mod checkpoint;
@@ -37,6 +38,7 @@ mod schedule;
 mod sentence;
 mod transformer;
 
+pub use adamw::AdamW;
 pub use batch::{Encoded, TextBatch, length_buckets};
 pub use checkpoint::{Checkpoint, WeightType, save_checkpoint};
 pub use classifier::TextClassifier;

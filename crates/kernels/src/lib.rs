@@ -26,6 +26,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod adam;
 mod autodiff;
 mod binary;
 mod block;
@@ -37,6 +38,7 @@ mod real;
 mod rows;
 mod softmax;
 
+pub use adam::{AdamStep, adam_step};
 pub use binary::{BinaryFocal, binary_focal};
 pub use block::{add_norm, attention, dense, dropout, gelu};
 pub use softmax::{contrast, log_prob, log_softmax, soft_cross_entropy, widen};
