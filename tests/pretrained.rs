@@ -5,11 +5,13 @@ mod common;
 use counterweight::encoder::Freeze;
 use counterweight::prelude::*;
 
+type Change = fn(PretrainedConfig) -> PretrainedConfig;
+
 #[test]
 fn a_fine_tuned_model_needs_its_checkpoint_no_more() {
     let splits = common::intents();
     let device = Device::flex();
-    let ways: [(&str, fn(PretrainedConfig) -> PretrainedConfig); 4] = [
+    let ways: [(&str, Change); 4] = [
         ("whole", |c| c),
         ("low rank", |c| c.with_lora(LoraConfig::new().with_rank(2))),
         ("head alone", |c| c.with_freeze(Freeze::All).with_pooling(Pooling::Mean)),
@@ -56,7 +58,7 @@ fn bad_checkpoints_are_errors_before_any_work() {
         let error = train(recipe, &splits, &Device::flex(), &TrainOptions::new()).unwrap_err();
         error.to_string()
     };
-    let with = |change: fn(PretrainedConfig) -> PretrainedConfig| {
+    let with = |change: Change| {
         let config = change(PretrainedConfig::new(root.path()));
         fails(&Recipe { encoder: EncoderConfig::Pretrained(config), ..recipe.clone() })
     };

@@ -136,7 +136,7 @@ fn gelu_backward(x: &Float, grad: &Float) -> Float {
     let (rows, width) = shape(x);
     let (x, grad) = (values::<f32>(x), values::<f32>(grad));
     /// 1 / √(2π).
-    const DENSITY: f32 = 0.398_942_28;
+    const DENSITY: f32 = 0.398_942_3;
     let out = fill_rows(
         rows,
         width,
