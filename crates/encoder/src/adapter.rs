@@ -151,12 +151,12 @@ impl Transformer {
                     let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
                     files.push((format!("{PREFIX}{layer}.{part}.weight"), shape, bytes));
                 }
-                // PEFT compares the ends of names: from the block's number on it is the layer's.
                 let end = layer.split('.').skip_while(|p| p.parse::<usize>().is_err()).skip(1);
-                modules.insert(end.collect::<Vec<_>>().join("."));
+                modules.insert(end.collect::<Vec<_>>().join("\\."));
             }
         }
         let kinds: Vec<_> = kinds.into_iter().collect();
+        let modules: Vec<String> = modules.into_iter().collect();
         let &[(rank, scale)] = kinds.as_slice() else {
             return Err(bad(format!("{} kinds of low-rank updates, not one", kinds.len())));
         };
@@ -177,7 +177,9 @@ impl Transformer {
             "r": rank,
             "lora_alpha": f64::from_bits(scale) * rank as f64,
             "lora_dropout": dropout,
-            "target_modules": modules,
+            // A pattern for the whole name: of a list PEFT compares ends, and "output.dense"
+            // is the end of two layers.
+            "target_modules": format!(r".*\.\d+\.({})", modules.join("|")),
             "bias": "none",
             "fan_in_fan_out": false,
             "inference_mode": true,

@@ -356,7 +356,7 @@ impl BlockOps for Flex {
 
     fn exact_gelu_backward(x: Float, grad: Float) -> Float {
         if !is_f32(&x) {
-            return <Self as ActivationOps<Self>>::gelu_backward(x, grad);
+            return composed::gelu_backward::<Self>(x, grad);
         }
         gelu_backward(&x.to_contiguous(), &grad.to_contiguous())
     }

@@ -62,7 +62,7 @@ pub(crate) trait BlockOps: Backend {
 
     /// `grad · (Φ(x) + x φ(x))`.
     fn exact_gelu_backward(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
-        Self::gelu_backward(x, grad)
+        composed::gelu_backward::<Self>(x, grad)
     }
 
     /// The layer norm of `x + residual`, and of each row the mean and 1 / deviation.
