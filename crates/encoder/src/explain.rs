@@ -180,7 +180,8 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// Moves parameters to a device, untracked.
+/// Copies parameters to a device, untracked: by way of the host, since a parameter of a plain device
+/// cannot be put on one that differentiates.
 struct Onto<'a>(&'a Device);
 
 impl ModuleMapper for Onto<'_> {

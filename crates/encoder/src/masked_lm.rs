@@ -161,7 +161,7 @@ pub fn hide_tokens(
 ) -> Result<Hidden> {
     ensure("share", share, share > 0.0 && share < 1.0, "(0, 1)")?;
     let mask = tokenizer.mask_id()?;
-    let pieces = tokenizer.vocabulary() as u32;
+    let pieces = tokenizer.pieces() as u32;
     let special = tokenizer.special_ids();
     let mut rng = rng(seed);
     let mut hidden = Hidden { rows: Vec::with_capacity(rows.len()), places: Vec::new() };

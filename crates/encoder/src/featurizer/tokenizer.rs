@@ -273,6 +273,12 @@ impl TextTokenizer {
         added.into_iter().filter(|(_, token)| token.special).map(|(id, _)| id).collect()
     }
 
+    /// The number of pieces, special ones included: at most [`vocabulary`](Self::vocabulary),
+    /// and found without a look at each.
+    pub(crate) fn pieces(&self) -> usize {
+        self.tokenizer.get_vocab_size(true)
+    }
+
     /// One more than the largest id.
     pub fn vocabulary(&self) -> usize {
         let ids = self.tokenizer.get_vocab(true).into_values();
