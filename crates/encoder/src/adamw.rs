@@ -8,9 +8,9 @@ use crate::Result;
 
 /// AdamW (Loshchilov and Hutter, ICLR 2019) as burn's, in one pass on the CPU.
 ///
-/// With a short text in each row of a batch, updating a model's embeddings takes longer than
-/// computing it; burn's own AdamW goes over every weight a dozen times. The state is burn's, so
-/// that the records of either continue in the other.
+/// With short texts much of a step is the update of the embeddings, and burn's own AdamW goes over
+/// every weight a dozen times. The state is burn's, so that the records of either continue in
+/// the other.
 ///
 /// ```
 /// use burn::optim::ModuleOptimizer;

@@ -6,13 +6,13 @@ use std::path::Path;
 use burn::module::Param;
 use burn::tensor::{Tensor, TensorData};
 use counterweight_core::write_atomic;
-use safetensors::tensor::{Dtype, TensorView};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::checkpoint::{Tensors, module_name};
+use crate::checkpoint::{Tensors, module_name, transposed, write_tensors};
+use crate::init::tracked;
 use crate::transformer::{Dense, Dropout, LowRank};
-use crate::{Architecture, Error, Result, Target, Transformer, TransformerConfig};
+use crate::{Architecture, Error, Result, Target, Transformer, TransformerConfig, WeightType};
 
 const CONFIG: &str = "adapter_config.json";
 const WEIGHTS: &str = "adapter_model.safetensors";
@@ -129,7 +129,7 @@ impl Transformer {
         let dir = dir.as_ref();
         let path = dir.join(WEIGHTS);
         let bad = |reason: String| Error::Format { path: path.clone(), reason };
-        let mut files: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
+        let mut tensors = BTreeMap::new();
         let mut modules = BTreeSet::new();
         let mut kinds = BTreeSet::new();
         let mut dropout = 0.0;
@@ -144,12 +144,11 @@ impl Transformer {
                 kinds.insert((rank, lora.scale.to_bits()));
                 dropout = lora.dropout.prob;
                 for (part, param) in [("lora_A", &lora.a), ("lora_B", &lora.b)] {
-                    let turned = param.val().transpose();
-                    let shape = turned.dims().to_vec();
+                    let [rows, columns] = param.shape().dims();
                     let values: Vec<f32> =
-                        turned.into_data().try_to_vec_as().map_err(|e| bad(e.to_string()))?;
-                    let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-                    files.push((format!("{PREFIX}{layer}.{part}.weight"), shape, bytes));
+                        param.val().into_data().try_to_vec_as().map_err(|e| bad(e.to_string()))?;
+                    let turned = (vec![columns, rows], transposed(&values, rows, columns));
+                    tensors.insert(format!("{PREFIX}{layer}.{part}.weight"), turned);
                 }
                 let end = layer.split('.').skip_while(|p| p.parse::<usize>().is_err()).skip(1);
                 modules.insert(end.collect::<Vec<_>>().join("\\."));
@@ -162,16 +161,7 @@ impl Transformer {
         };
         let io = |source| counterweight_core::Error::Io { path: dir.to_owned(), source };
         std::fs::create_dir_all(dir).map_err(io)?;
-        let views = files.iter().map(|(name, shape, bytes)| {
-            Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes)?))
-        });
-        let views: Vec<_> = views
-            .collect::<Result<_, safetensors::SafeTensorError>>()
-            .map_err(|e| bad(e.to_string()))?;
-        let metadata = [("format".to_owned(), "pt".to_owned())].into();
-        let bytes =
-            safetensors::serialize(views, Some(metadata)).map_err(|e| bad(e.to_string()))?;
-        write_atomic(&path, |w| w.write_all(&bytes))?;
+        write_tensors(&path, WeightType::F32, tensors)?;
         let described = json!({
             "peft_type": "LORA",
             "r": rank,
@@ -210,11 +200,9 @@ fn low_rank(
             });
         }
         let values = tensors.values(name)?.unwrap_or_default();
-        let tensor = Tensor::<2>::from_data(TensorData::new(values, shape), &device).transpose();
-        // A copy with rows in order, since a parameter is a leaf of its own.
-        let data = tensor.into_data();
-        let tensor = Tensor::<2>::from_data(data, &device);
-        Ok(Param::from_tensor(if device.is_autodiff() { tensor.require_grad() } else { tensor }))
+        let turned = transposed(&values, shape[0], shape[1]);
+        let data = TensorData::new(turned, [shape[1], shape[0]]);
+        Ok(Param::from_tensor(tracked(Tensor::from_data(data, &device))))
     };
     Ok(LowRank {
         a: read(names[0], [rank, inputs])?,

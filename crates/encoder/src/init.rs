@@ -53,6 +53,11 @@ impl ModuleMapper for Draw {
             vec![f32::from(u8::from(scale)); count]
         };
         let tensor = Tensor::<D>::from_data(TensorData::new(values, shape), &device);
-        Param::initialized(id, if device.is_autodiff() { tensor.require_grad() } else { tensor })
+        Param::initialized(id, tracked(tensor))
     }
+}
+
+/// The tensor of a trained parameter: with gradient on a device that differentiates.
+pub(crate) fn tracked<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
+    if tensor.device().is_autodiff() { tensor.require_grad() } else { tensor }
 }

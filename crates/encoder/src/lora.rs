@@ -5,6 +5,7 @@ use burn::tensor::Tensor;
 use counterweight_core::{derive, ensure};
 use serde::{Deserialize, Serialize};
 
+use crate::init::tracked;
 use crate::transformer::{Block, Dense, Dropout, LowRank};
 use crate::{Result, Transformer, seeded};
 
@@ -166,11 +167,7 @@ impl Transformer {
                 let dense = target.of_mut(block);
                 let [inputs, outputs] = dense.dims();
                 let device = dense.weight.lazy_device();
-                let zeros = |shape| {
-                    let zeros = Tensor::<2>::zeros(shape, &device);
-                    let tracked = device.is_autodiff();
-                    Param::from_tensor(if tracked { zeros.require_grad() } else { zeros })
-                };
+                let zeros = |shape| Param::from_tensor(tracked(Tensor::<2>::zeros(shape, &device)));
                 let lora = LowRank {
                     a: zeros([inputs, config.rank]),
                     b: zeros([config.rank, outputs]),

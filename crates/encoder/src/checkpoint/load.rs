@@ -5,6 +5,7 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::file::Tensors;
 use super::names::Place;
+use crate::init::tracked;
 use crate::{Error, Result};
 
 /// Where a tensor of ours is, by its path in the module; the name is whole.
@@ -115,8 +116,7 @@ impl ModuleMapper for Fill<'_> {
         match self.values(&path, &shape) {
             Ok(Some(values)) => {
                 let tensor = Tensor::<D>::from_data(TensorData::new(values, shape), &device);
-                let tracked = device.is_autodiff();
-                Param::initialized(id, if tracked { tensor.require_grad() } else { tensor })
+                Param::initialized(id, tracked(tensor))
             }
             Ok(None) => param,
             Err(error) => {
@@ -128,7 +128,7 @@ impl ModuleMapper for Fill<'_> {
 }
 
 /// `[rows, columns]` → `[columns, rows]`, in tiles that fit the cache.
-pub(super) fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+pub(crate) fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     const TILE: usize = 32;
     let mut out = vec![0.0; values.len()];
     for top in (0..rows).step_by(TILE) {

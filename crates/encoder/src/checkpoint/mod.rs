@@ -13,7 +13,9 @@ use serde_json::Value;
 pub use save::{WeightType, save_checkpoint};
 
 pub(crate) use file::Tensors;
+pub(crate) use load::transposed;
 pub(crate) use names::module_name;
+pub(crate) use save::write_tensors;
 
 use crate::{Error, MaskedLm, Pooling, Result, Transformer, TransformerConfig};
 

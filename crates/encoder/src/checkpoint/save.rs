@@ -53,22 +53,35 @@ pub fn save_checkpoint(
     if let Some(reason) = collect.error {
         return Err(format(reason));
     }
-    let files: Vec<(String, Vec<usize>, Vec<u8>)> = (collect.tensors.into_iter())
+    write_tensors(&path, weights, collect.tensors)?;
+    let text =
+        serde_json::to_vec_pretty(&config.to_hugging_face()).map_err(|e| format(e.to_string()))?;
+    write_atomic(dir.join("config.json"), |w| w.write_all(&text))?;
+    Ok(())
+}
+
+/// Writes tensors by name, each a shape and its values, as transformers and PEFT read them; the
+/// file appears whole or not at all.
+pub(crate) fn write_tensors(
+    path: &Path,
+    weights: WeightType,
+    tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+) -> Result<()> {
+    use std::io::Write;
+    let format = |e: safetensors::SafeTensorError| Error::Format {
+        path: path.to_owned(),
+        reason: e.to_string(),
+    };
+    let files: Vec<(String, Vec<usize>, Vec<u8>)> = (tensors.into_iter())
         .map(|(name, (shape, values))| (name, shape, weights.bytes(values)))
         .collect();
     let views = files.iter().map(|(name, shape, bytes)| {
         Ok((name.as_str(), TensorView::new(weights.dtype(), shape.clone(), bytes)?))
     });
-    let views: Vec<_> = views
-        .collect::<Result<_, safetensors::SafeTensorError>>()
-        .map_err(|e| format(e.to_string()))?;
+    let views: Vec<_> = views.collect::<Result<_, _>>().map_err(format)?;
     let metadata = [("format".to_owned(), "pt".to_owned())].into();
-    let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| format(e.to_string()))?;
-    write_atomic(&path, |w| w.write_all(&bytes))?;
-    let text =
-        serde_json::to_vec_pretty(&config.to_hugging_face()).map_err(|e| format(e.to_string()))?;
-    write_atomic(dir.join("config.json"), |w| w.write_all(&text))?;
-    Ok(())
+    let bytes = safetensors::serialize(views, Some(metadata)).map_err(format)?;
+    Ok(write_atomic(path, |w| w.write_all(&bytes))?)
 }
 
 impl WeightType {
