@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 use counterweight::core::{ClassProfile, LabelEncoder, write_atomic};
-use counterweight::samplers::{Fidelity, Origin, Plan, Resampler, ResamplerConfig, Strategy};
+use counterweight::samplers::{PlanFidelity, Origin, Plan, Resampler, ResamplerConfig, Strategy};
 use flate2::read::GzDecoder;
 use ndarray::Array2;
 
@@ -79,7 +79,7 @@ fn run(args: &Args) -> Result<(), Failed> {
     if plan.rows().iter().any(|row| !matches!(row.origin, Origin::Kept(_))) {
         println!(
             "new rows, on standardised columns\n{}",
-            Fidelity::of(&plan, &x, &table.labels, 5)?
+            PlanFidelity::of(&plan, &x, &table.labels, 5)?
         );
     }
     table.write(&args.out, &plan, &x)?;

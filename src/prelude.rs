@@ -22,7 +22,7 @@ pub use crate::metrics::{
     McNemar, Metric, Predictions, RankedQuery, ScoreCurve, Temperature, ThresholdMetric,
 };
 pub use crate::samplers::{
-    Adasyn, BorderlineSmote, Chain, ClusterCentroids, EditedNn, Fidelity, Folds, IndexSampler,
+    Adasyn, BorderlineSmote, Chain, ClusterCentroids, EditedNn, PlanFidelity, Folds, IndexSampler,
     InstanceHardness, KMeansSmote, NearMiss, Plan, PlannedDataset, PlannedItem, RandomOver,
     RandomUnder, Relevance, Resampler, ResamplerConfig, SampledDataset, SamplerConfig, Smogn,
     Smote, SmoteEnn, SmoteN, SmoteNc, SmoteTomek, Smoter, Strategy, SvmSmote, TomekLinks,

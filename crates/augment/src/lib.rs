@@ -20,23 +20,26 @@
 
 mod augmenter;
 mod config;
+mod error;
+mod fidelity;
+mod generate;
+mod macros;
 mod mixup;
+mod table;
 mod token_dropout;
 
 pub use augmenter::{Augmenter, Batch};
 pub use config::AugmentConfig;
 pub use counterweight_core::OutOfRange;
+pub use error::{Error, Result};
+pub use fidelity::{
+    Failure, Fidelity, FidelityGate, FidelityReport, NearestRecords, PairDifference, TestResult,
+    Transfer, TransferScores,
+};
+pub use generate::{
+    Copula, CopulaModel, CtGan, Gan, GanModel, Generator, GeneratorConfig, Training, Tvae, Vae,
+    VaeModel,
+};
 pub use mixup::{Mixup, MixupAugmenter};
+pub use table::Column;
 pub use token_dropout::{TokenDropout, TokenDropoutAugmenter};
-
-/// What can be wrong with an augmenter's configuration.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// A parameter outside its range.
-    #[error(transparent)]
-    OutOfRange(#[from] OutOfRange),
-}
-
-/// A result with this crate's [`Error`](enum@Error).
-pub type Result<T, E = Error> = std::result::Result<T, E>;

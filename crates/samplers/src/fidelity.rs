@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use counterweight_core::ensure;
+use counterweight_core::{ensure, kolmogorov_smirnov};
 use ndarray::{Axis, concatenate};
 use serde::{Deserialize, Serialize};
 
@@ -12,19 +12,19 @@ use crate::{Plan, Result, Table};
 /// How the synthetic rows of a plan compare with the real ones.
 ///
 /// ```
-/// use counterweight_samplers::{Fidelity, Resampler, Smote};
+/// use counterweight_samplers::{PlanFidelity, Resampler, Smote};
 /// use ndarray::Array2;
 ///
 /// let x = Array2::from_shape_fn((60, 2), |(r, c)| ((r * 37 + c * 11) % 53) as f64);
 /// let y: Vec<usize> = (0..60).map(|r| usize::from(r % 4 == 0)).collect();
 /// let plan = Smote::new().plan(&x, &y)?;
-/// let report = Fidelity::of(&plan, &x, &y, 5)?;
+/// let report = PlanFidelity::of(&plan, &x, &y, 5)?;
 /// assert_eq!(report.classes[0].synthetic, 30);
 /// println!("{report}");
 /// # Ok::<(), counterweight_samplers::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Fidelity {
+pub struct PlanFidelity {
     /// The classes with new rows, by id.
     pub classes: Vec<ClassFidelity>,
 }
@@ -52,7 +52,7 @@ pub struct ClassFidelity {
     pub real_nearest: [f64; 3],
 }
 
-impl Fidelity {
+impl PlanFidelity {
     /// Compares the new rows of a plan for `x` and `y` with their `k` nearest real rows, k at
     /// least 1. Rows that were dropped count as real. Dense arrays.
     ///
@@ -133,19 +133,7 @@ impl Fidelity {
     }
 }
 
-/// The largest difference between two empirical distribution functions; both sorted.
-fn kolmogorov_smirnov(a: &[f64], b: &[f64]) -> f64 {
-    let (mut i, mut j, mut most) = (0, 0, 0.0f64);
-    while i < a.len() && j < b.len() {
-        let at = a[i].min(b[j]);
-        i += a[i..].iter().take_while(|v| **v <= at).count();
-        j += b[j..].iter().take_while(|v| **v <= at).count();
-        most = most.max((i as f64 / a.len() as f64 - j as f64 / b.len() as f64).abs());
-    }
-    most
-}
-
-impl fmt::Display for Fidelity {
+impl fmt::Display for PlanFidelity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
@@ -178,17 +166,5 @@ impl fmt::Display for Fidelity {
             )?;
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_statistic_is_the_largest_gap() {
-        assert_eq!(kolmogorov_smirnov(&[1.0, 2.0, 3.0, 4.0], &[3.0, 4.0, 5.0, 6.0]), 0.5);
-        assert_eq!(kolmogorov_smirnov(&[1.0, 1.0], &[1.0]), 0.0);
-        assert_eq!(kolmogorov_smirnov(&[0.0], &[1.0]), 1.0);
     }
 }

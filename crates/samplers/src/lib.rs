@@ -41,7 +41,7 @@ mod table;
 #[cfg(feature = "burn")]
 pub use adapters::{PlannedDataset, PlannedItem, SampledDataset};
 pub use error::{Error, Result};
-pub use fidelity::{ClassFidelity, Fidelity};
+pub use fidelity::{ClassFidelity, PlanFidelity};
 #[cfg(any(feature = "csv", feature = "parquet"))]
 pub use files::{FileError, FileResampler, FileSummary};
 pub use folds::{Fold, Folds};

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use counterweight_samplers::{
-    ClusterCentroids, Error, Fidelity, Folds, GeometricSmote, InstanceHardness, KMeansSmote,
+    ClusterCentroids, Error, PlanFidelity, Folds, GeometricSmote, InstanceHardness, KMeansSmote,
     Mwmote, Origin, Plan, ProWSyn, RandomOver, Relevance, Resampler, SafeLevelSmote, Shrinkage,
     Smote, SmoteN, SmoteNc, Strategy, SupportVectors, Surface, SvmSmote, Voting,
 };
@@ -575,11 +575,11 @@ fn folds_are_even_and_groups_whole() {
 fn the_fidelity_report_sees_copies_strangers_and_drift() {
     let (_, x, y) = tables().remove(1);
     let copies = RandomOver::new().plan(&x, &y).unwrap();
-    let report = Fidelity::of(&copies, &x, &y, 5).unwrap();
+    let report = PlanFidelity::of(&copies, &x, &y, 5).unwrap();
     let class = &report.classes[0];
     assert_eq!(class.duplicates, class.synthetic);
     assert_eq!(class.nearest, [0.0; 3]);
-    let smote = Fidelity::of(&Smote::new().plan(&x, &y).unwrap(), &x, &y, 5).unwrap();
+    let smote = PlanFidelity::of(&Smote::new().plan(&x, &y).unwrap(), &x, &y, 5).unwrap();
     assert_eq!(smote.classes[0].duplicates, 0);
     assert!(smote.classes[0].drift.iter().all(|d| (0.0..0.5).contains(d)));
     assert!(smote.classes[0].nearest[1] > 0.0);
@@ -590,11 +590,11 @@ fn the_fidelity_report_sees_copies_strangers_and_drift() {
         origin: Origin::Copy(0),
         class: rare(&y),
     }]);
-    let lost = Fidelity::of(&moved, &far, &y, 5).unwrap();
+    let lost = PlanFidelity::of(&moved, &far, &y, 5).unwrap();
     assert_eq!(lost.classes[0].among_strangers, f64::from(u8::from(y[0] != rare(&y))));
     let text = smote.to_string();
     assert!(text.contains("duplicates") && text.lines().count() == 2, "{text}");
-    assert!(Fidelity::of(&copies, &x, &y, 0).is_err());
+    assert!(PlanFidelity::of(&copies, &x, &y, 0).is_err());
 }
 
 proptest! {

@@ -3,7 +3,6 @@
 mod bins;
 mod conformal;
 mod isotonic;
-mod lbfgs;
 mod one_vs_rest;
 mod scaling;
 mod temperature;

@@ -1,9 +1,8 @@
-use counterweight_core::{ensure, ensure_length};
+use counterweight_core::{ensure, ensure_length, minimise};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use super::bins::check_probability;
-use super::lbfgs::minimise;
 use super::{Isotonic, log};
 use crate::{Predictions, Result};
 

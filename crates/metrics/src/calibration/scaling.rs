@@ -1,8 +1,7 @@
-use counterweight_core::{ensure, ensure_length};
+use counterweight_core::{ensure, ensure_length, minimise};
 use ndarray::{Array2, ArrayView1};
 use serde::{Deserialize, Serialize};
 
-use super::lbfgs::minimise;
 use super::softmax_rows;
 use crate::{Predictions, Result};
 

@@ -1,13 +1,20 @@
-//! Limited-memory BFGS for the smooth convex objectives of calibration.
-
 const MEMORY: usize = 20;
 const STEPS: usize = 500;
 /// Largest component of the gradient at which a minimum is taken as found.
 const FLAT: f64 = 1e-10;
 
-/// Minimises a convex function from `start`; `f` fills the gradient and gives the value
-/// (Liu and Nocedal 1989, with halving until the decrease is sufficient).
-pub(super) fn minimise(start: Vec<f64>, f: impl Fn(&[f64], &mut [f64]) -> f64) -> Vec<f64> {
+/// Minimises a smooth convex function from `start` by limited-memory BFGS (Liu and Nocedal
+/// 1989), with halving until the decrease is sufficient; `f` fills the gradient and gives the
+/// value.
+///
+/// ```
+/// let x = counterweight_core::minimise(vec![0.0], |x, gradient| {
+///     gradient[0] = 2.0 * (x[0] - 3.0);
+///     (x[0] - 3.0).powi(2)
+/// });
+/// assert!((x[0] - 3.0).abs() < 1e-9);
+/// ```
+pub fn minimise(start: Vec<f64>, f: impl Fn(&[f64], &mut [f64]) -> f64) -> Vec<f64> {
     let mut x = start;
     let mut gradient = vec![0.0; x.len()];
     let mut value = f(&x, &mut gradient);

@@ -1,0 +1,182 @@
+//! Generators of tables: training time and fidelity, and what their rows are worth to a
+//! classifier beside those of resamplers.
+//!
+//! `cargo bench --bench generators -- KEEL_FOLDER OUT fidelity|scores [TABLE ...]` reads five tables
+//! of the KEEL repository (`NAME.dat`) and the bundled customers; `fidelity` writes the synthetic
+//! tables to `OUT`, where `benches/peers/generators_ctgan.py` scores them beside its own.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::path::Path;
+use std::time::Instant;
+
+use counterweight::augment::{
+    Column, Copula, CtGan, Fidelity, GeneratorConfig, Training, Transfer, Tvae,
+};
+use counterweight::core::{NoProgress, derive};
+use counterweight::prelude::Device;
+use counterweight::samplers::{Folds, RandomOver, Resampler, Smote};
+use ndarray::{Array2, Axis, concatenate};
+
+const TABLES: [&str; 5] = ["yeast4", "abalone9-18", "page-blocks0", "car-good", "winequality-red-4"];
+const SEEDS: u64 = 3;
+const FOLDS: usize = 5;
+
+/// Rows, classes (1 is the rare one) and what the columns are.
+struct Data {
+    x: Array2<f64>,
+    labels: Vec<usize>,
+    columns: Vec<Column>,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let args: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
+    let [keel, out, what, names @ ..] = args.as_slice() else {
+        println!("cargo bench --bench generators -- KEEL_FOLDER OUT fidelity|scores [TABLE ...]");
+        return Ok(());
+    };
+    std::fs::create_dir_all(out)?;
+    let mut tables = Vec::new();
+    for name in TABLES {
+        let text = std::fs::read_to_string(Path::new(keel).join(format!("{name}.dat")))?;
+        tables.push((name, data(text.lines().filter(|l| !l.starts_with('@')), "positive")?));
+    }
+    let mut churn = String::new();
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/data/churn/mlc_churn.csv.gz");
+    let mut file = flate2::read::GzDecoder::new(std::fs::File::open(file)?);
+    std::io::Read::read_to_string(&mut file, &mut churn)?;
+    tables.push(("churn", data(churn.lines().skip(1), "yes")?));
+    for (name, data) in &tables {
+        if !names.is_empty() && !names.iter().any(|n| n == name) {
+            continue;
+        }
+        match what.as_str() {
+            "fidelity" => fidelity(name, data, Path::new(out))?,
+            _ => scores(name, data)?,
+        }
+    }
+    Ok(())
+}
+
+/// Cells by comma, the class last; a column with a cell that is no number is a category.
+fn data<'a>(lines: impl Iterator<Item = &'a str>, rare: &str) -> Result<Data, Box<dyn Error>> {
+    let rows: Vec<Vec<&str>> =
+        lines.map(|l| l.split(',').map(str::trim).collect()).filter(|r: &Vec<_>| r.len() > 1).collect();
+    let width = rows.first().ok_or("no rows")?.len() - 1;
+    let mut x = Array2::zeros((rows.len(), width));
+    let mut categories = Vec::new();
+    for column in 0..width {
+        let numbers: Option<Vec<f64>> = rows.iter().map(|r| r[column].parse().ok()).collect();
+        let values = numbers.unwrap_or_else(|| {
+            categories.push(column);
+            let names: BTreeMap<&str, ()> = rows.iter().map(|r| (r[column], ())).collect();
+            let code = |name: &str| names.keys().position(|n| *n == name).unwrap_or(0) as f64;
+            rows.iter().map(|r| code(r[column])).collect()
+        });
+        x.column_mut(column).iter_mut().zip(values).for_each(|(to, v)| *to = v);
+    }
+    let labels = rows.iter().map(|r| usize::from(r[width] == rare)).collect();
+    let columns = Column::of(x.view(), &categories)?;
+    Ok(Data { x, labels, columns })
+}
+
+fn generators(seed: u64) -> [(&'static str, GeneratorConfig); 3] {
+    [
+        ("copula", GeneratorConfig::Copula(Copula::new())),
+        ("ctgan", GeneratorConfig::CtGan(CtGan::new().with_seed(seed))),
+        ("tvae", GeneratorConfig::Tvae(Tvae::new().with_seed(seed))),
+    ]
+}
+
+fn fidelity(name: &str, data: &Data, out: &Path) -> Result<(), Box<dyn Error>> {
+    let with_class = |x: &Array2<f64>, labels: &[usize]| {
+        let class = Array2::from_shape_fn((labels.len(), 1), |(r, _)| labels[r] as f64);
+        concatenate(Axis(1), &[x.view(), class.view()])
+    };
+    write(&out.join(format!("{name}.csv")), &with_class(&data.x, &data.labels)?, &data.columns)?;
+    for (method, config) in generators(1) {
+        let start = Instant::now();
+        let training = Training::new(data.x.view(), &data.columns, &data.labels)?;
+        let model = config.fit(training, &Device::flex(), &NoProgress)?;
+        let seconds = start.elapsed().as_secs_f64();
+        let mut parts = Vec::new();
+        let mut classes = Vec::new();
+        for class in [0, 1] {
+            let rows = data.labels.iter().filter(|l| **l == class).count();
+            parts.push(model.sample(class, rows, 2)?);
+            classes.extend(vec![class; rows]);
+        }
+        let made = concatenate(Axis(0), &[parts[0].view(), parts[1].view()])?;
+        let report = Fidelity::new().check(data.x.view(), made.view(), &data.columns)?;
+        println!(
+            "{name:>18} {method:>7} {seconds:>7.1} s  columns {:.3} pairs {:.3} two-sample {:.3}",
+            report.column_score(),
+            report.pair_score(),
+            report.two_sample.statistic
+        );
+        let path = out.join(format!("{name}-ours-{method}.csv"));
+        write(&path, &with_class(&made, &classes)?, &data.columns)?;
+    }
+    Ok(())
+}
+
+/// Numbers as they are, categories and the class as `cN`, so that a reader takes them for such.
+fn write(path: &Path, x: &Array2<f64>, columns: &[Column]) -> Result<(), Box<dyn Error>> {
+    let mut text = (0..x.ncols()).map(|c| format!("x{c}")).collect::<Vec<_>>().join(",");
+    for row in x.rows() {
+        let cell = |(at, v): (usize, &f64)| match columns.get(at) {
+            Some(Column::Category) | None => format!("c{v}"),
+            _ => v.to_string(),
+        };
+        text.push('\n');
+        text.push_str(&row.iter().enumerate().map(cell).collect::<Vec<_>>().join(","));
+    }
+    Ok(std::fs::write(path, text)?)
+}
+
+/// F1 and average precision of the rare class by logistic regression, over folds and seeds.
+fn scores(name: &str, data: &Data) -> Result<(), Box<dyn Error>> {
+    let mut sums: BTreeMap<&str, Vec<[f64; 2]>> = BTreeMap::new();
+    let order = ["none", "over", "smote", "copula", "ctgan", "tvae"];
+    for seed in 0..SEEDS {
+        let folds = Folds::stratified(&data.labels, FOLDS, seed)?;
+        for at in 0..FOLDS {
+            let seed = derive(seed, at as u64);
+            let pick = |rows: &[usize]| -> (Array2<f64>, Vec<usize>) {
+                (data.x.select(Axis(0), rows), rows.iter().map(|&r| data.labels[r]).collect())
+            };
+            let ((x, y), (test, truth)) = (pick(&folds.train(at)), pick(&folds.test(at)));
+            let transfer = Transfer::new(test.view(), &truth, &data.columns)?;
+            let mut score = |method, x: &Array2<f64>, y: &[usize]| -> Result<(), Box<dyn Error>> {
+                let s = transfer.scores(x.view(), y, 1)?;
+                sums.entry(method).or_default().push([s.f1, s.average_precision]);
+                Ok(())
+            };
+            score("none", &x, &y)?;
+            let plans = [
+                ("over", RandomOver::new().with_seed(seed).plan(&x, &y)?),
+                ("smote", Smote::new().with_seed(seed).plan(&x, &y)?),
+            ];
+            for (method, plan) in plans {
+                let (x, y) = plan.apply(&x)?;
+                score(method, &x, &y)?;
+            }
+            let rare = y.iter().filter(|l| **l == 1).count();
+            let missing = y.len() - 2 * rare;
+            for (method, config) in generators(seed) {
+                let training = Training::new(x.view(), &data.columns, &y)?;
+                let model = config.fit(training, &Device::flex(), &NoProgress)?;
+                let made = model.sample(1, missing, seed)?;
+                let x = concatenate(Axis(0), &[x.view(), made.view()])?;
+                let y = [y.clone(), vec![1; missing]].concat();
+                score(method, &x, &y)?;
+            }
+        }
+    }
+    for method in order {
+        let all = &sums[method];
+        let mean = |at: usize| all.iter().map(|s| s[at]).sum::<f64>() / all.len() as f64;
+        println!("{name:>18} {method:>7}  F1 {:.3}  AP {:.3}", mean(0), mean(1));
+    }
+    Ok(())
+}

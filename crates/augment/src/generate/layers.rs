@@ -1,0 +1,228 @@
+//! Dense layers with Adam, small enough to be written out: what is drawn is drawn on the host.
+
+use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use counterweight_core::Rng;
+use counterweight_kernels::{AdamStep, adam_step, dense, soft_cross_entropy};
+use rand::RngExt;
+use rand_distr::{Distribution, Exp1, StandardNormal};
+
+use super::codec::Group;
+use crate::{Error, Result};
+
+/// Slope of LeakyReLU below 0.
+const LEAK: f64 = 0.2;
+/// Share of the running statistics that a batch replaces.
+const MOMENTUM: f64 = 0.1;
+const EPSILON: f64 = 1e-5;
+
+/// The one-hot blocks of rows of inputs, `[rows, blocks, width]` for each width.
+pub(crate) fn blocks(groups: &[Group], x: &Tensor<2>) -> Vec<Tensor<3>> {
+    let rows = x.dims()[0];
+    let block = |g: &Group| {
+        let columns = g.start..g.start + g.width * g.count;
+        x.clone().slice([0..rows, columns]).reshape([rows, g.count, g.width])
+    };
+    groups.iter().map(block).collect()
+}
+
+/// The cross entropy of the one-hot blocks against targets that may be 0 where a block does not
+/// count, summed.
+pub(crate) fn blocks_loss(groups: &[Group], logits: &Tensor<2>, targets: &Tensor<2>) -> Tensor<1> {
+    let mut loss = Tensor::zeros([1], &logits.device());
+    for (logits, targets) in blocks(groups, logits).into_iter().zip(blocks(groups, targets)) {
+        let [rows, count, width] = logits.dims();
+        let flat = |x: Tensor<3>| x.reshape([rows * count, width]);
+        let shift = Tensor::zeros([1, width], &loss.device());
+        loss = loss + soft_cross_entropy(flat(logits), flat(targets), shift, 1.0).sum();
+    }
+    loss
+}
+
+/// Adam's numbers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Adam {
+    pub(crate) rate: f64,
+    pub(crate) decay: f64,
+    pub(crate) betas: [f64; 2],
+}
+
+/// Weights on the plain device, and what Adam keeps of them.
+#[derive(Debug, Clone)]
+pub(crate) struct Weights {
+    tensors: Vec<Tensor<2>>,
+    moments: Vec<[Tensor<2>; 2]>,
+    time: i32,
+}
+
+/// The weights of one use: tracked for training or plain.
+pub(crate) type Used = Vec<Tensor<2>>;
+
+impl Weights {
+    /// PyTorch's beginning of dense layers of these sizes, uniform in ±1/√inputs: for each a
+    /// matrix `[inputs, outputs]` and a bias `[1, outputs]`.
+    pub(crate) fn dense(sizes: &[[usize; 2]], rng: &mut Rng, device: &Device) -> Self {
+        let draw = |rows: usize, columns: usize, bound: f32, rng: &mut Rng| {
+            let values: Vec<f32> =
+                (0..rows * columns).map(|_| rng.random_range(-bound..=bound)).collect();
+            Tensor::from_data(TensorData::new(values, [rows, columns]), device)
+        };
+        let mut tensors = Vec::new();
+        for &[inputs, outputs] in sizes {
+            let bound = 1.0 / (inputs.max(1) as f32).sqrt();
+            tensors.push(draw(inputs, outputs, bound, rng));
+            tensors.push(draw(1, outputs, bound, rng));
+        }
+        Self::from_tensors(tensors)
+    }
+
+    /// Adds a tensor.
+    pub(crate) fn push(&mut self, tensor: Tensor<2>) {
+        self.moments.push([tensor.zeros_like(), tensor.zeros_like()]);
+        self.tensors.push(tensor);
+    }
+
+    pub(crate) fn from_tensors(tensors: Vec<Tensor<2>>) -> Self {
+        let moments = tensors.iter().map(|t| [t.zeros_like(), t.zeros_like()]).collect();
+        Self { tensors, moments, time: 0 }
+    }
+
+    /// The weights without gradient.
+    pub(crate) fn plain(&self) -> &[Tensor<2>] {
+        &self.tensors
+    }
+
+    /// The weights as leaves of a graph.
+    pub(crate) fn tracked(&self) -> Used {
+        let leaf = |t: &Tensor<2>| Tensor::from_inner(t.clone()).require_grad();
+        self.tensors.iter().map(leaf).collect()
+    }
+
+    /// The weights as constants of a graph.
+    pub(crate) fn constant(&self) -> Used {
+        self.tensors.iter().map(|t| Tensor::from_inner(t.clone())).collect()
+    }
+
+    /// A step of Adam with decoupled decay.
+    pub(crate) fn step(&mut self, used: Used, gradients: &Gradients, adam: Adam) {
+        self.time += 1;
+        let step = AdamStep {
+            rate: adam.rate,
+            decay: adam.decay,
+            beta_1: adam.betas[0],
+            beta_2: adam.betas[1],
+            epsilon: 1e-8,
+            time: self.time,
+        };
+        let gradients: Vec<_> = used.iter().map(|t| t.grad(gradients)).collect();
+        // The graph's handles go first, so that the update is in place.
+        drop(used);
+        let old = std::mem::take(&mut self.tensors).into_iter();
+        let moments = std::mem::take(&mut self.moments).into_iter();
+        for ((tensor, moments), gradient) in old.zip(moments).zip(gradients) {
+            let (tensor, moments) = match gradient {
+                Some(gradient) => adam_step(tensor, gradient, moments, step),
+                None => (tensor, moments),
+            };
+            self.tensors.push(tensor);
+            self.moments.push(moments);
+        }
+    }
+
+    /// Replaces a tensor by what `f` makes of it.
+    pub(crate) fn map(&mut self, at: usize, f: impl FnOnce(Tensor<2>) -> Tensor<2>) {
+        self.tensors[at] = f(self.tensors[at].clone());
+    }
+}
+
+/// Layer `at` of weights that began with dense layers.
+pub(crate) fn layer(used: &[Tensor<2>], at: usize, x: Tensor<2>) -> Tensor<2> {
+    dense(x, used[2 * at].clone(), used[2 * at + 1].clone().squeeze_dim::<1>(0))
+}
+
+/// `slope(x)` of LeakyReLU, a constant.
+pub(crate) fn slopes(x: &Tensor<2>) -> Tensor<2> {
+    x.clone().detach().greater_elem(0.0).float().mul_scalar(1.0 - LEAK).add_scalar(LEAK)
+}
+
+/// Batch normalisation (Ioffe and Szegedy, ICML 2015) by the batch's own statistics, and the
+/// running statistics after it.
+pub(crate) fn batch_norm(
+    x: Tensor<2>,
+    gamma: Tensor<2>,
+    beta: Tensor<2>,
+    running: &mut [Tensor<2>; 2],
+) -> Tensor<2> {
+    let rows = x.dims()[0] as f64;
+    let mean = x.clone().mean_dim(0);
+    let centred = x - mean.clone();
+    let variance = centred.clone().square().mean_dim(0);
+    let keep = |old: &mut Tensor<2>, new: Tensor<2>| {
+        *old = old.clone() * (1.0 - MOMENTUM) + new.inner() * MOMENTUM;
+    };
+    keep(&mut running[0], mean);
+    keep(&mut running[1], variance.clone() * (rows / (rows - 1.0).max(1.0)));
+    centred * (variance + EPSILON).sqrt().recip() * gamma + beta
+}
+
+/// The same by the running statistics.
+pub(crate) fn fixed_norm(
+    x: Tensor<2>,
+    gamma: Tensor<2>,
+    beta: Tensor<2>,
+    running: &[Tensor<2>; 2],
+) -> Tensor<2> {
+    let scale = gamma * (running[1].clone() + EPSILON).sqrt().recip();
+    (x - running[0].clone()) * scale + beta
+}
+
+/// Numbers drawn on the host.
+fn drawn(rows: usize, columns: usize, device: &Device, draw: impl FnMut() -> f32) -> Tensor<2> {
+    let mut values = vec![0f32; rows * columns];
+    values.fill_with(draw);
+    upload(values, columns, device)
+}
+
+/// Standard normal numbers.
+pub(crate) fn normal(rows: usize, columns: usize, rng: &mut Rng, device: &Device) -> Tensor<2> {
+    drawn(rows, columns, device, || StandardNormal.sample(rng))
+}
+
+/// Gumbel noise, `−ln e` with e of the exponential distribution.
+pub(crate) fn gumbel(rows: usize, columns: usize, rng: &mut Rng, device: &Device) -> Tensor<2> {
+    drawn(rows, columns, device, || {
+        let e: f32 = Exp1.sample(rng);
+        -e.max(f32::MIN_POSITIVE).ln()
+    })
+}
+
+/// 0 with probability `share`, else `1 / (1 − share)`.
+pub(crate) fn dropout_mask(
+    rows: usize,
+    columns: usize,
+    share: f64,
+    rng: &mut Rng,
+    device: &Device,
+) -> Tensor<2> {
+    let kept = (1.0 / (1.0 - share)) as f32;
+    let share = share as f32;
+    drawn(rows, columns, device, || if rng.random::<f32>() < share { 0.0 } else { kept })
+}
+
+/// Rows of numbers on a device.
+pub(crate) fn upload(values: Vec<f32>, columns: usize, device: &Device) -> Tensor<2> {
+    let rows = values.len() / columns.max(1);
+    Tensor::from_data(TensorData::new(values, [rows, columns]), device)
+}
+
+/// The numbers of a tensor.
+pub(crate) fn numbers<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
+    let data = tensor.into_data();
+    Ok(data.iter::<f32>().collect())
+}
+
+/// A loss, which must be finite.
+pub(crate) fn finite(loss: Tensor<1>, step: usize, what: &'static str) -> Result<f64> {
+    let value =
+        loss.try_into_scalar::<f64>().map_err(|e| Error::Device { reason: e.to_string() })?;
+    if value.is_finite() { Ok(value) } else { Err(Error::Diverged { step, what, value }) }
+}

@@ -1,0 +1,400 @@
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Tensor};
+use counterweight_core::{Progress, Rng, derive, ensure, rng};
+use ndarray::{Array2, ArrayView2};
+use rand::RngExt;
+use serde::{Deserialize, Serialize};
+
+use super::codec::{Codec, Normalisation};
+use super::layers::{Adam, Weights, blocks_loss, finite, layer, normal, numbers, upload};
+use super::store::Stored;
+use super::training::{
+    Batches, Schedule, Training, Verdict, Watch, like_real, of_class, on_one_thread, positive, tell,
+};
+use super::{Generator, stream};
+use crate::Result;
+use crate::macros::config;
+
+config! {
+    /// TVAE (Xu et al., NeurIPS 2019): a variational autoencoder (Kingma and Welling, ICLR
+    /// 2014) over mode-specific normalisation.
+    ///
+    /// Unlike the package `ctgan` it is conditional on the class (Sohn et al., NeurIPS 2015),
+    /// which encoder and decoder see, and classes are drawn by the logarithm of their frequency,
+    /// so that a rare class is learned and can be asked for. Weight decay is decoupled.
+    Tvae {
+        /// Passes over the rows, at least 1. Default: 300.
+        with_epochs(epochs: usize = 300),
+        /// Rows of a step, at least 2. Default: 500.
+        with_batch(batch: usize = 500),
+        /// Numbers of the latent space. Default: 128.
+        with_embedding(embedding: usize = 128),
+        /// Widths of the encoder's layers, and of the decoder's in reverse. Default: 128, 128.
+        with_hidden(hidden: Vec<usize> = vec![128, 128]),
+        /// Weight of the reconstruction against the divergence. Default: 2.
+        with_loss_factor(loss_factor: f64 = 2.0),
+        /// Learning rate. Default: 1e-3.
+        with_learning_rate(learning_rate: f64 = 1e-3),
+        /// Weight decay. Default: 1e-5.
+        with_weight_decay(weight_decay: f64 = 1e-5),
+        /// As in [`CtGan`](crate::CtGan). Default: 1000.
+        with_max_levels(max_levels: usize = 1000),
+        /// As in [`CtGan`](crate::CtGan). Default: none.
+        with_patience(patience: Option<usize> = None),
+        /// Seed. Default: 0.
+        with_seed(seed: u64 = 0),
+    }
+}
+
+config! {
+    /// A variational autoencoder (Kingma and Welling, ICLR 2014) for dense vectors,
+    /// conditional on the class: columns are only scaled to unit variance.
+    ///
+    /// Takes no missing values.
+    Vae {
+        /// Passes over the rows, at least 1. Default: 300.
+        with_epochs(epochs: usize = 300),
+        /// Rows of a step, at least 2. Default: 256.
+        with_batch(batch: usize = 256),
+        /// Numbers of the latent space. Default: 32.
+        with_embedding(embedding: usize = 32),
+        /// Widths of the encoder's layers, and of the decoder's in reverse. Default: 128, 128.
+        with_hidden(hidden: Vec<usize> = vec![128, 128]),
+        /// Weight of the reconstruction against the divergence. Default: 1.
+        with_loss_factor(loss_factor: f64 = 1.0),
+        /// Learning rate. Default: 1e-3.
+        with_learning_rate(learning_rate: f64 = 1e-3),
+        /// As in [`CtGan`](crate::CtGan). Default: none.
+        with_patience(patience: Option<usize> = None),
+        /// Seed. Default: 0.
+        with_seed(seed: u64 = 0),
+    }
+}
+
+/// What both are.
+#[derive(Debug, Clone, PartialEq)]
+struct Settings {
+    normalisation: Normalisation,
+    schedule: Schedule,
+    embedding: usize,
+    hidden: Vec<usize>,
+    loss_factor: f64,
+    adam: Adam,
+}
+
+impl Settings {
+    fn check(&self) -> Result<()> {
+        self.schedule.check()?;
+        ensure("embedding", self.embedding as f64, self.embedding >= 1, "[1, inf)")?;
+        ensure("hidden layers", self.hidden.len() as f64, !self.hidden.is_empty(), "[1, inf)")?;
+        for &width in &self.hidden {
+            ensure("width", width as f64, width >= 1, "[1, inf)")?;
+        }
+        let ok = self.adam.decay >= 0.0 && self.adam.decay.is_finite();
+        ensure("weight_decay", self.adam.decay, ok, "[0, inf)")?;
+        positive("loss_factor", self.loss_factor)?;
+        positive("learning_rate", self.adam.rate)
+    }
+}
+
+/// Adam's numbers in the package `ctgan`.
+const BETAS: [f64; 2] = [0.9, 0.999];
+
+impl Tvae {
+    fn settings(&self) -> Settings {
+        Settings {
+            normalisation: Normalisation::Modes,
+            schedule: Schedule {
+                epochs: self.epochs,
+                batch: self.batch,
+                levels: self.max_levels,
+                patience: self.patience,
+                seed: self.seed,
+            },
+            embedding: self.embedding,
+            hidden: self.hidden.clone(),
+            loss_factor: self.loss_factor,
+            adam: Adam { rate: self.learning_rate, decay: self.weight_decay, betas: BETAS },
+        }
+    }
+
+    /// Checks the parameters' ranges.
+    ///
+    /// # Errors
+    /// Naming the parameter, its value and the range.
+    pub fn check(&self) -> Result<()> {
+        self.settings().check()
+    }
+
+    /// Trains on the device. Fewer rows than a batch are drawn again and again.
+    ///
+    /// # Errors
+    /// For parameters out of range, and [`Error::Diverged`](crate::Error::Diverged).
+    pub fn fit(
+        &self,
+        training: Training<'_>,
+        device: &Device,
+        progress: &dyn Progress,
+    ) -> Result<VaeModel> {
+        fit(&self.settings(), training, device, progress)
+    }
+}
+
+impl Vae {
+    fn settings(&self) -> Settings {
+        Settings {
+            normalisation: Normalisation::Standard,
+            schedule: Schedule {
+                epochs: self.epochs,
+                batch: self.batch,
+                levels: usize::MAX,
+                patience: self.patience,
+                seed: self.seed,
+            },
+            embedding: self.embedding,
+            hidden: self.hidden.clone(),
+            loss_factor: self.loss_factor,
+            adam: Adam { rate: self.learning_rate, decay: 0.0, betas: BETAS },
+        }
+    }
+
+    /// Checks the parameters' ranges.
+    ///
+    /// # Errors
+    /// Naming the parameter, its value and the range.
+    pub fn check(&self) -> Result<()> {
+        self.settings().check()
+    }
+
+    /// Trains on the device.
+    ///
+    /// # Errors
+    /// As [`Tvae::fit`], and for missing values.
+    pub fn fit(
+        &self,
+        training: Training<'_>,
+        device: &Device,
+        progress: &dyn Progress,
+    ) -> Result<VaeModel> {
+        crate::table::check(training.x, training.columns, None, false)?;
+        fit(&self.settings(), training, device, progress)
+    }
+}
+
+/// A trained [`Tvae`] or [`Vae`].
+#[derive(Debug, Clone)]
+pub struct VaeModel {
+    head: Head,
+    /// The decoder and behind it the deviations of its numbers.
+    decoder: Vec<Tensor<2>>,
+    device: Device,
+}
+
+/// What of a model is not a tensor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Head {
+    codec: Codec,
+    embedding: usize,
+    hidden: Vec<usize>,
+    classes: usize,
+    linear: bool,
+}
+
+/// The deviations of the numbers begin at this (Xu et al. 2019) and stay in a range.
+const DEVIATION: f64 = 0.1;
+const DEVIATIONS: [f64; 2] = [0.01, 1.0];
+
+impl Head {
+    fn encoder_sizes(&self) -> Vec<[usize; 2]> {
+        let widths: Vec<usize> = [self.codec.width() + self.classes]
+            .into_iter()
+            .chain(self.hidden.iter().copied())
+            .chain([2 * self.embedding])
+            .collect();
+        widths.windows(2).map(|w| [w[0], w[1]]).collect()
+    }
+
+    fn decoder_sizes(&self) -> Vec<[usize; 2]> {
+        let widths: Vec<usize> = [self.embedding + self.classes]
+            .into_iter()
+            .chain(self.hidden.iter().rev().copied())
+            .chain([self.codec.width()])
+            .collect();
+        widths.windows(2).map(|w| [w[0], w[1]]).collect()
+    }
+
+    /// Dense layers with ReLU between them.
+    fn network(&self, used: &[Tensor<2>], mut x: Tensor<2>) -> Tensor<2> {
+        let layers = self.hidden.len();
+        for at in 0..layers {
+            x = relu(layer(used, at, x));
+        }
+        layer(used, layers, x)
+    }
+
+    /// The negative log likelihood of rows, summed.
+    fn reconstruction(&self, x: Tensor<2>, out: Tensor<2>, deviation: Tensor<2>) -> Tensor<1> {
+        let rows = x.dims()[0];
+        let first = self.codec.numbers();
+        let mut loss = Tensor::zeros([1], &x.device());
+        if first > 0 {
+            let range = [0..rows, 0..first];
+            let mean = out.clone().slice(range.clone());
+            let mean = if self.linear { mean } else { mean.tanh() };
+            let error = (x.clone().slice(range) - mean) / deviation.clone();
+            loss = loss + error.square().sum() * 0.5 + deviation.log().sum() * rows as f64;
+        }
+        loss + blocks_loss(self.codec.groups(), &out, &x)
+    }
+}
+
+fn fit(
+    settings: &Settings,
+    training: Training<'_>,
+    device: &Device,
+    progress: &dyn Progress,
+) -> Result<VaeModel> {
+    settings.check()?;
+    let batches =
+        Batches::new(&training, settings.normalisation, &settings.schedule, false, device);
+    on_one_thread(|| train(settings, training, &batches, progress))
+}
+
+fn train(
+    settings: &Settings,
+    training: Training<'_>,
+    batches: &Batches,
+    progress: &dyn Progress,
+) -> Result<VaeModel> {
+    let schedule = &settings.schedule;
+    let plain = batches.device.clone();
+    let mut rng = rng(derive(schedule.seed, stream::TRAIN));
+    let head = Head {
+        codec: batches.codec.clone(),
+        embedding: settings.embedding,
+        hidden: settings.hidden.clone(),
+        classes: batches.condition_width(),
+        linear: settings.normalisation == Normalisation::Standard,
+    };
+    let mut encoder = Weights::dense(&head.encoder_sizes(), &mut rng, &plain);
+    let mut decoder = Weights::dense(&head.decoder_sizes(), &mut rng, &plain);
+    let first = head.codec.numbers();
+    let deviation = decoder.plain().len();
+    decoder.push(Tensor::full([1, first.max(1)], DEVIATION, &plain));
+
+    let batch = schedule.batch;
+    let steps = batches.rows().div_ceil(batch);
+    let mut watch = schedule.patience.map(|patience| Watch::new(&training, patience));
+    let mut best = None;
+    progress.start("training", schedule.epochs as u64);
+    for epoch in 0..schedule.epochs {
+        let mut last = 0.0;
+        for i in 0..steps {
+            let drawn = batches.draw(batch, &mut rng);
+            let x = Tensor::from_inner(batches.real(drawn.rows));
+            let class = Tensor::from_inner(upload(drawn.conditions, head.classes, &plain));
+            let (encode, decode) = (encoder.tracked(), decoder.tracked());
+            let hidden = head.network(&encode, Tensor::cat(vec![x.clone(), class.clone()], 1));
+            let e = head.embedding;
+            let mean = hidden.clone().slice([0..batch, 0..e]);
+            let log_variance = hidden.slice([0..batch, e..2 * e]);
+            let noise = Tensor::from_inner(normal(batch, e, &mut rng, &plain));
+            let z = mean.clone() + noise * (log_variance.clone() * 0.5).exp();
+            let out = head.network(&decode, Tensor::cat(vec![z, class], 1));
+            let likelihood = head.reconstruction(x, out, decode[deviation].clone());
+            let divergence =
+                (mean.square() + log_variance.clone().exp() - log_variance - 1.0).sum() * 0.5;
+            let loss = (likelihood * settings.loss_factor + divergence) / batch as f64;
+            let gradients = loss.backward();
+            last = finite(loss, epoch * steps + i, "loss")?;
+            encoder.step(encode, &gradients, settings.adam);
+            decoder.step(decode, &gradients, settings.adam);
+            decoder.map(deviation, |d| d.clamp(DEVIATIONS[0], DEVIATIONS[1]));
+        }
+        let mut look = None;
+        if let Some(watch) = &mut watch
+            && Watch::due(epoch, schedule.epochs)
+        {
+            let rows = watch.rows();
+            let asked = like_real(batches, rows, &mut rng);
+            let made = make(&head, decoder.plain(), asked, &mut rng, &plain)?;
+            let (distance, verdict) = watch.look(made.view());
+            look = Some(distance);
+            if verdict == Verdict::Better {
+                best = Some(decoder.clone());
+            } else if verdict == Verdict::Stop {
+                tell(progress, epoch, last, look);
+                break;
+            }
+        }
+        tell(progress, epoch, last, look);
+    }
+    progress.finish("");
+    let decoder = best.unwrap_or(decoder).plain().to_vec();
+    for tensor in &decoder {
+        let sum = tensor.clone().abs().sum();
+        finite(sum, schedule.epochs * steps, "sum of the decoder's weights")?;
+    }
+    Ok(VaeModel { head, decoder, device: plain })
+}
+
+/// Rows of the table of these classes, the class included.
+fn make(
+    head: &Head,
+    decoder: &[Tensor<2>],
+    classes: Vec<f32>,
+    rng: &mut Rng,
+    device: &Device,
+) -> Result<Array2<f64>> {
+    let rows = classes.len() / head.classes;
+    let z = normal(rows, head.embedding, rng, device);
+    let input = Tensor::cat(vec![z, upload(classes, head.classes, device)], 1);
+    let out = head.network(decoder, input);
+    let (first, width) = (head.codec.numbers(), head.codec.width());
+    let out = if first > 0 {
+        let mean = out.clone().slice([0..rows, 0..first]);
+        let mean = if head.linear { mean } else { mean.tanh() };
+        let deviation = decoder[decoder.len() - 1].clone();
+        let value = mean + normal(rows, first, rng, device) * deviation;
+        let value = if head.linear { value } else { value.clamp(-1.0, 1.0) };
+        Tensor::cat(vec![value, out.slice([0..rows, first..width])], 1)
+    } else {
+        out
+    };
+    let made = numbers(out)?;
+    let seed = rng.random::<u64>();
+    let made = ArrayView2::from_shape((rows, width), &made);
+    Ok(made.map(|made| head.codec.decode(made, seed)).unwrap_or_default())
+}
+
+impl VaeModel {
+    /// Reads a model that [`save`](Generator::save) wrote.
+    ///
+    /// # Errors
+    /// When the file is missing, cut or holds something else.
+    pub fn load(path: impl AsRef<std::path::Path>, device: &Device) -> Result<Self> {
+        let device = device.clone().without_autodiff();
+        let (head, decoder): (Head, Vec<_>) = Stored::read(path.as_ref(), "vae", &device)?;
+        let mut shapes: Vec<_> =
+            head.decoder_sizes().iter().flat_map(|&[i, o]| [[i, o], [1, o]]).collect();
+        shapes.push([1, head.codec.numbers().max(1)]);
+        Stored::expect(path.as_ref(), &decoder, &shapes)?;
+        Ok(Self { head, decoder, device })
+    }
+}
+
+impl Generator for VaeModel {
+    fn sample(&self, class: usize, rows: usize, seed: u64) -> Result<Array2<f64>> {
+        let head = &self.head;
+        let at = head.codec.class_level(class)?;
+        of_class(class, rows, head.codec.columns() - 1, seed, |rows, rng| {
+            let mut asked = vec![0.0; rows * head.classes];
+            asked.chunks_exact_mut(head.classes).for_each(|row| row[at] = 1.0);
+            make(head, &self.decoder, asked, rng, &self.device)
+        })
+    }
+
+    fn save(&self, path: &std::path::Path) -> Result<()> {
+        Stored::write(path, "vae", &self.head, &self.decoder)
+    }
+}
