@@ -18,7 +18,8 @@ use counterweight::prelude::Device;
 use counterweight::samplers::{Folds, RandomOver, Resampler, Smote};
 use ndarray::{Array2, Axis, concatenate};
 
-const TABLES: [&str; 5] = ["yeast4", "abalone9-18", "page-blocks0", "car-good", "winequality-red-4"];
+const TABLES: [&str; 5] =
+    ["yeast4", "abalone9-18", "page-blocks0", "car-good", "winequality-red-4"];
 const SEEDS: u64 = 3;
 const FOLDS: usize = 5;
 
@@ -60,8 +61,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// Cells by comma, the class last; a column with a cell that is no number is a category.
 fn data<'a>(lines: impl Iterator<Item = &'a str>, rare: &str) -> Result<Data, Box<dyn Error>> {
-    let rows: Vec<Vec<&str>> =
-        lines.map(|l| l.split(',').map(str::trim).collect()).filter(|r: &Vec<_>| r.len() > 1).collect();
+    let rows: Vec<Vec<&str>> = lines
+        .map(|l| l.split(',').map(str::trim).collect())
+        .filter(|r: &Vec<_>| r.len() > 1)
+        .collect();
     let width = rows.first().ok_or("no rows")?.len() - 1;
     let mut x = Array2::zeros((rows.len(), width));
     let mut categories = Vec::new();

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 use counterweight::core::{ClassProfile, LabelEncoder, write_atomic};
-use counterweight::samplers::{PlanFidelity, Origin, Plan, Resampler, ResamplerConfig, Strategy};
+use counterweight::samplers::{Origin, Plan, PlanFidelity, Resampler, ResamplerConfig, Strategy};
 use flate2::read::GzDecoder;
 use ndarray::Array2;
 

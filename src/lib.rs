@@ -53,6 +53,7 @@ mod guide;
 mod model;
 pub mod prelude;
 mod recipe;
+mod substitutes;
 mod train;
 mod tune;
 
@@ -61,5 +62,6 @@ pub use data::{PredictionTable, Skipped, Table, TextData, TextReader, TextSplits
 pub use error::{Error, Result};
 pub use model::{Answer, Model};
 pub use recipe::{OptimizerConfig, OptimizerKind, Recipe, RecipeSpace};
+pub use substitutes::MaskedSubstitutes;
 pub use train::{Epoch, Prepared, TrainOptions, Trained, train, train_prepared};
 pub use tune::{TuneOptions, Tuned, tune};

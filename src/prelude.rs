@@ -2,7 +2,12 @@
 
 pub use burn::tensor::{Device, Int, Tensor};
 
-pub use crate::augment::{AugmentConfig, Augmenter, Batch, Mixup, TokenDropout};
+pub use crate::augment::{
+    AugmentConfig, Augmenter, Batch, CharacterNoise, Column, Copula, CtGan, CutMix, Eda, Fidelity,
+    FidelityGate, Generator, GeneratorConfig, ImageTransform, Images, Lexicon, Mixer, Mixup,
+    RandAugment, Remix, Strength, Substitution, TextAugmenter, TokenDropout, Training, Transfer,
+    Tvae,
+};
 pub use crate::core::{
     ClassProfile, LabelEncoder, NoProgress, Progress, Segment, SegmentRule, Split, TerminalProgress,
 };
@@ -22,17 +27,17 @@ pub use crate::metrics::{
     McNemar, Metric, Predictions, RankedQuery, ScoreCurve, Temperature, ThresholdMetric,
 };
 pub use crate::samplers::{
-    Adasyn, BorderlineSmote, Chain, ClusterCentroids, EditedNn, PlanFidelity, Folds, IndexSampler,
-    InstanceHardness, KMeansSmote, NearMiss, Plan, PlannedDataset, PlannedItem, RandomOver,
-    RandomUnder, Relevance, Resampler, ResamplerConfig, SampledDataset, SamplerConfig, Smogn,
-    Smote, SmoteEnn, SmoteN, SmoteNc, SmoteTomek, Smoter, Strategy, SvmSmote, TomekLinks,
+    Adasyn, BorderlineSmote, Chain, ClusterCentroids, EditedNn, Folds, IndexSampler,
+    InstanceHardness, KMeansSmote, NearMiss, Plan, PlanFidelity, PlannedDataset, PlannedItem,
+    RandomOver, RandomUnder, Relevance, Resampler, ResamplerConfig, SampledDataset, SamplerConfig,
+    Smogn, Smote, SmoteEnn, SmoteN, SmoteNc, SmoteTomek, Smoter, Strategy, SvmSmote, TomekLinks,
 };
 pub use crate::tuner::{
     BoxError, CmaEs, Direction, Distribution, GaussianProcess, Grid, Hyperband, Journal, Nsga2,
     Percentile, Random, Sobol, Space, Sqlite, Study, SuccessiveHalving, Suggester, Tpe, Trial,
 };
 pub use crate::{
-    CompareReport, Model, OptimizerConfig, OptimizerKind, PredictionTable, Recipe, RecipeSpace,
-    Table, TextData, TextReader, TextSplits, TrainOptions, Trained, TuneOptions, Tuned, compare,
-    train, tune,
+    CompareReport, MaskedSubstitutes, Model, OptimizerConfig, OptimizerKind, PredictionTable,
+    Recipe, RecipeSpace, Table, TextData, TextReader, TextSplits, TrainOptions, Trained,
+    TuneOptions, Tuned, compare, train, tune,
 };

@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use counterweight_augment::Column;
 use counterweight_core::{ClassProfile, LabelEncoder, Split};
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
@@ -17,6 +18,7 @@ pub struct Table {
     x: Array2<f64>,
     labels: Vec<usize>,
     columns: Vec<String>,
+    kinds: Vec<Column>,
     encoder: LabelEncoder,
 }
 
@@ -27,7 +29,20 @@ impl Table {
     /// When the file is missing, not UTF-8 or no CSV, lacks the column, has no rows, or
     /// has an empty, NaN or infinite cell.
     pub fn read_csv(path: impl AsRef<Path>, target: &str) -> Result<Self> {
-        let path = path.as_ref();
+        Self::read(path.as_ref(), target, encode_column)
+    }
+
+    /// The same, but a column with a cell that is no number becomes one column of codes from 0 in
+    /// order of its values, a category of [`kinds`](Self::kinds), as generators and mixed
+    /// resamplers take it.
+    ///
+    /// # Errors
+    /// As [`read_csv`](Self::read_csv).
+    pub fn read_csv_coded(path: impl AsRef<Path>, target: &str) -> Result<Self> {
+        Self::read(path.as_ref(), target, code_column)
+    }
+
+    fn read(path: &Path, target: &str, encode: Encode) -> Result<Self> {
         let mut rows: Vec<Vec<String>> = Vec::new();
         let (at, names) = csv_file::read(
             path,
@@ -40,10 +55,12 @@ impl Table {
         if rows.is_empty() {
             return Err(counterweight_core::Error::Empty { what: "the table" }.into());
         }
-        let (mut features, mut columns) = (Vec::new(), Vec::new());
+        let (mut features, mut columns, mut categories) = (Vec::new(), Vec::new(), Vec::new());
         for (i, name) in names.iter().enumerate().filter(|&(i, _)| i != at) {
             let cells: Vec<&str> = rows.iter().map(|r| r[i].as_str()).collect();
-            encode_column(path, name, &cells, &mut features, &mut columns)?;
+            if encode(path, name, &cells, &mut features, &mut columns)? {
+                categories.push(features.len() - 1);
+            }
         }
         let raw = rows.iter().map(|r| r[at].as_str());
         let encoder = LabelEncoder::fit(raw.clone());
@@ -51,7 +68,8 @@ impl Table {
         for (mut to, from) in x.axis_iter_mut(Axis(1)).zip(features) {
             to.assign(&Array1::from_vec(from));
         }
-        Ok(Self { x, labels: encoder.encode(raw)?, columns, encoder })
+        let kinds = Column::of(x.view(), &categories)?;
+        Ok(Self { x, labels: encoder.encode(raw)?, columns, kinds, encoder })
     }
 
     /// The features, `[rows, columns]`.
@@ -73,6 +91,24 @@ impl Table {
     /// Names of the feature columns.
     pub fn columns(&self) -> &[String] {
         &self.columns
+    }
+
+    /// What the columns mean: numbers, whole numbers or the codes of categories.
+    pub fn kinds(&self) -> &[Column] {
+        &self.kinds
+    }
+
+    /// These rows.
+    ///
+    /// # Panics
+    /// When one does not exist.
+    #[must_use]
+    pub fn select(&self, rows: &[usize]) -> Self {
+        Self {
+            x: self.x.select(Axis(0), rows),
+            labels: rows.iter().map(|&r| self.labels[r]).collect(),
+            ..self.clone()
+        }
     }
 
     /// Class names and ids.
@@ -105,22 +141,16 @@ impl Table {
                 column.mapv_inplace(|v| (v - mean) / scale);
             }
         }
-        Ok(std::array::from_fn(|part| Self {
-            x: x.select(Axis(0), &parts[part]),
-            labels: parts[part].iter().map(|&r| self.labels[r]).collect(),
-            columns: self.columns.clone(),
-            encoder: self.encoder.clone(),
-        }))
+        let scaled = Self { x, ..self.clone() };
+        Ok(std::array::from_fn(|part| scaled.select(&parts[part])))
     }
 }
 
-fn encode_column(
-    path: &Path,
-    name: &str,
-    cells: &[&str],
-    features: &mut Vec<Vec<f64>>,
-    columns: &mut Vec<String>,
-) -> Result<()> {
+/// Adds what a column of cells becomes, and says whether that is a column of codes.
+type Encode = fn(&Path, &str, &[&str], &mut Vec<Vec<f64>>, &mut Vec<String>) -> Result<bool>;
+
+/// The numbers of a column, if all cells are numbers.
+fn numbers(path: &Path, name: &str, cells: &[&str]) -> Result<Option<Vec<f64>>> {
     let bad = |row: usize| Error::Cell {
         path: path.to_owned(),
         row: row + 1,
@@ -130,19 +160,53 @@ fn encode_column(
     if let Some(row) = cells.iter().position(|c| c.is_empty()) {
         return Err(bad(row));
     }
-    let parsed: Vec<Option<f64>> = cells.iter().map(|c| c.parse().ok()).collect();
-    if parsed.iter().all(Option::is_some) {
-        if let Some(row) = parsed.iter().position(|v| v.is_none_or(|v| !v.is_finite())) {
-            return Err(bad(row));
-        }
-        features.push(parsed.into_iter().flatten().collect());
+    let Some(parsed) = cells.iter().map(|c| c.parse().ok()).collect::<Option<Vec<f64>>>() else {
+        return Ok(None);
+    };
+    match parsed.iter().position(|v| !v.is_finite()) {
+        Some(row) => Err(bad(row)),
+        None => Ok(Some(parsed)),
+    }
+}
+
+/// A column of 0 and 1 for each category.
+fn encode_column(
+    path: &Path,
+    name: &str,
+    cells: &[&str],
+    features: &mut Vec<Vec<f64>>,
+    columns: &mut Vec<String>,
+) -> Result<bool> {
+    if let Some(numbers) = numbers(path, name, cells)? {
+        features.push(numbers);
         columns.push(name.to_owned());
-        return Ok(());
+        return Ok(false);
     }
     let values: BTreeSet<&str> = cells.iter().copied().collect();
     for value in values {
         features.push(cells.iter().map(|&c| f64::from(u8::from(c == value))).collect());
         columns.push(format!("{name}={value}"));
     }
-    Ok(())
+    Ok(false)
+}
+
+/// One column of codes.
+fn code_column(
+    path: &Path,
+    name: &str,
+    cells: &[&str],
+    features: &mut Vec<Vec<f64>>,
+    columns: &mut Vec<String>,
+) -> Result<bool> {
+    columns.push(name.to_owned());
+    if let Some(numbers) = numbers(path, name, cells)? {
+        features.push(numbers);
+        return Ok(false);
+    }
+    let values: BTreeSet<&str> = cells.iter().copied().collect();
+    let values: Vec<&str> = values.into_iter().collect();
+    // Every cell is one of the values.
+    let code = |cell: &&str| values.partition_point(|v| v < cell) as f64;
+    features.push(cells.iter().map(code).collect());
+    Ok(true)
 }

@@ -59,6 +59,9 @@ pub struct Recipe {
     pub sampler: SamplerConfig,
     /// The augmenter. Default: none.
     pub augment: AugmentConfig,
+    /// Last of the `epochs` without augmentation, so that the model ends on data as they are (He et
+    /// al. 2019). Training that loses its patience before never gets there. Default: 0.
+    pub clean_epochs: usize,
     /// The optimiser.
     pub optimizer: OptimizerConfig,
     /// How probabilities become decisions. Default: the most probable class.
@@ -79,6 +82,7 @@ impl Default for Recipe {
             loss: LossConfig::default(),
             sampler: SamplerConfig::default(),
             augment: AugmentConfig::default(),
+            clean_epochs: 0,
             optimizer: OptimizerConfig::default(),
             decision: DecisionConfig::default(),
         }
@@ -210,6 +214,9 @@ impl Recipe {
         self.encoder.check()?;
         self.sampler.init(&[0], 0)?;
         self.augment.check()?;
+        if matches!(self.augment, AugmentConfig::CutMix(_) | AugmentConfig::Images(_)) {
+            return Err(crate::train::no_text(&self.augment));
+        }
         self.loss.check()?;
         // A classifier's outputs are logits; of the other losses, none would fit them.
         if !matches!(self.loss.input(), Input::Logits | Input::Binary) {

@@ -1,5 +1,6 @@
 //! Training by recipe.
 
+mod augmentation;
 mod checkpoint;
 mod prepared;
 mod session;
@@ -13,6 +14,7 @@ use burn::tensor::Device;
 use counterweight_core::{NoProgress, Progress};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use augmentation::no_text;
 pub use prepared::Prepared;
 
 use crate::{Model, Recipe, Result, TextSplits};

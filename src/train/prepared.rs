@@ -47,6 +47,10 @@ impl<'a> Prepared<'a> {
         &self.train
     }
 
+    pub(crate) fn train_texts(&self) -> &[String] {
+        self.data.train.texts()
+    }
+
     pub(crate) fn train_labels(&self) -> &[usize] {
         self.data.train.labels()
     }

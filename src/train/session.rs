@@ -6,9 +6,7 @@ use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
 use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::{Device, Tensor};
-use counterweight_augment::{
-    AugmentConfig, Augmenter, Batch, MixupAugmenter, TokenDropoutAugmenter,
-};
+use counterweight_augment::Batch;
 use counterweight_core::{derive, rng};
 use counterweight_encoder::{AdamW, Encoded, TextBatch, TextClassifier, length_buckets, trainable};
 use counterweight_losses::{BatchInfo, Loss, Targets};
@@ -16,6 +14,7 @@ use counterweight_metrics::Predictions;
 use counterweight_samplers::IndexSampler;
 use rand::seq::SliceRandom;
 
+use super::augmentation::Augmentation;
 use super::checkpoint::{Checkpoint, State};
 use super::{Epoch, Prepared, TrainOptions, Trained};
 use crate::model::probabilities;
@@ -27,6 +26,7 @@ mod stream {
     pub(super) const SAMPLER: u64 = 2;
     pub(super) const BUCKETS: u64 = 3;
     pub(super) const STEP: u64 = 4;
+    pub(super) const PARTNERS: u64 = 5;
 }
 
 /// Steps between two looks at the loss, since each waits for the device.
@@ -40,8 +40,7 @@ pub(super) struct Session<'a> {
     plain: Device,
     loss: Box<dyn Loss>,
     sampler: Box<dyn IndexSampler>,
-    mixup: Option<MixupAugmenter>,
-    dropout: Option<TokenDropoutAugmenter>,
+    augmentation: Augmentation,
     lengths: Vec<usize>,
     steps_per_epoch: usize,
     checkpoint: Option<Checkpoint>,
@@ -61,13 +60,17 @@ impl<'a> Session<'a> {
         }
         let plain = device.clone().without_autodiff();
         let tracked = plain.clone().autodiff();
-        let mut session = Self {
+        Ok(Self {
             loss: recipe.loss.init(data.profile(), &tracked)?,
             sampler: recipe
                 .sampler
                 .init(data.train_labels(), derive(recipe.seed, stream::SAMPLER))?,
-            mixup: None,
-            dropout: None,
+            augmentation: Augmentation::new(
+                &recipe.augment,
+                data.profile(),
+                data.train_labels(),
+                derive(recipe.seed, stream::PARTNERS),
+            )?,
             lengths: data.train().iter().map(Encoded::len).collect(),
             steps_per_epoch: data.train().len().div_ceil(recipe.batch_size),
             checkpoint: (options.checkpoint.as_ref())
@@ -77,13 +80,7 @@ impl<'a> Session<'a> {
             options,
             device: tracked,
             plain,
-        };
-        match &recipe.augment {
-            AugmentConfig::Mixup(config) => session.mixup = Some(config.init()?),
-            AugmentConfig::TokenDropout(config) => session.dropout = Some(config.init()?),
-            _ => {}
-        }
-        Ok(session)
+        })
     }
 
     pub(super) fn run(mut self) -> Result<Trained> {
@@ -182,6 +179,10 @@ impl<'a> Session<'a> {
         let seed = self.recipe.seed;
         let mut bucket_rng = rng(derive(derive(seed, stream::BUCKETS), epoch as u64));
         let rows = self.sampler.epoch(epoch);
+        if epoch + self.recipe.clean_epochs >= self.recipe.epochs {
+            self.augmentation = Augmentation::None;
+        }
+        self.augmentation.begin_epoch(epoch);
         let batches = length_buckets(&rows, &self.lengths, self.recipe.batch_size, |n| {
             let mut order: Vec<usize> = (0..n).collect();
             order.shuffle(&mut bucket_rng);
@@ -199,7 +200,7 @@ impl<'a> Session<'a> {
             let step_seed = derive(derive(seed, stream::STEP), step as u64);
             // Burn's dropout layers draw from the device's generator.
             self.device.seed(step_seed);
-            let (loss, logits, targets) = self.batch_loss(&model, rows, step_seed);
+            let (loss, logits, targets) = self.batch_loss(&model, rows, step_seed)?;
             sum = sum + loss.clone().inner() * rows.len() as f64;
             seen += rows.len();
             let gradients = GradientsParams::from_grads(loss.backward(), &model);
@@ -228,22 +229,35 @@ impl<'a> Session<'a> {
         model: &TextClassifier,
         rows: &[usize],
         seed: u64,
-    ) -> (Tensor<1>, Tensor<2>, Targets) {
-        let texts: Vec<&Encoded> = rows.iter().map(|&row| &self.data.train()[row]).collect();
-        let ids: Vec<usize> = rows.iter().map(|&row| self.data.train_labels()[row]).collect();
-        let mut targets = Targets::from_ids(&ids, &self.device);
-        let mut batch = TextBatch::new(&texts, &self.device);
-        let classes = self.data.profile().classes();
+    ) -> Result<(Tensor<1>, Tensor<2>, Targets)> {
+        let (data, device) = (self.data, self.device.clone());
+        let labels = data.train_labels();
+        let classes = data.profile().classes();
+        let targets_of = |rows: &[usize]| {
+            let ids: Vec<usize> = rows.iter().map(|&row| labels[row]).collect();
+            Targets::from_ids(&ids, &device)
+        };
         let dense =
-            |targets: &Targets| targets.dense(&Tensor::zeros([rows.len(), classes], &self.device));
-        if let Some(dropout) = &self.dropout {
-            let input = Batch { features: batch.weights, targets: dense(&targets) };
-            batch.weights = dropout.augment(input, seed).features;
-        }
+            |rows: &[usize]| targets_of(rows).dense(&Tensor::zeros([rows.len(), classes], &device));
+        let batch_of = |rows: &[usize]| {
+            let texts: Vec<&Encoded> = rows.iter().map(|&row| &data.train()[row]).collect();
+            TextBatch::new(&texts, &device)
+        };
+        let changed =
+            self.augmentation.texts(data.train_texts(), rows, labels, data.featurizer(), seed)?;
+        let mut batch = match &changed {
+            Some(texts) => TextBatch::new(&texts.iter().collect::<Vec<_>>(), &device),
+            None => batch_of(rows),
+        };
+        self.augmentation.tokens(&mut batch, || dense(rows), seed);
         let mut features = model.features(&batch);
-        if let Some(mixup) = &self.mixup {
-            let input = Batch { targets: dense(&targets), features };
-            let mixed = mixup.augment(input, seed);
+        let mut targets = targets_of(rows);
+        let partners = self.augmentation.partners(rows.len()).map(|partners| Batch {
+            features: model.features(&batch_of(&partners)),
+            targets: dense(&partners),
+        });
+        let own = || Batch { features: features.clone(), targets: dense(rows) };
+        if let Some(mixed) = self.augmentation.features(own, partners, seed) {
             features = mixed.features;
             targets = Targets::Soft(mixed.targets);
         }
@@ -252,7 +266,7 @@ impl<'a> Session<'a> {
         self.loss.begin_batch(&info);
         let logits = model.classify(features);
         let loss = self.loss.forward(logits.clone(), &targets, self.recipe.reduction);
-        (loss, logits.detach(), targets)
+        Ok((loss, logits.detach(), targets))
     }
 
     fn dev_score(&self, model: &TextClassifier) -> Result<f64> {

@@ -23,12 +23,15 @@ mod config;
 mod error;
 mod fidelity;
 mod generate;
+mod image;
 mod macros;
-mod mixup;
+mod mix;
+mod strength;
 mod table;
+mod text;
 mod token_dropout;
 
-pub use augmenter::{Augmenter, Batch};
+pub use augmenter::{Augmenter, Batch, Mixer};
 pub use config::AugmentConfig;
 pub use counterweight_core::OutOfRange;
 pub use error::{Error, Result};
@@ -40,6 +43,15 @@ pub use generate::{
     Copula, CopulaModel, CtGan, Gan, GanModel, Generator, GeneratorConfig, Training, Tvae, Vae,
     VaeModel,
 };
-pub use mixup::{Mixup, MixupAugmenter};
+pub use image::{ImageAugmenter, ImageTransform, Images, RandAugment, Rectangle};
+pub use mix::{CutMix, CutMixAugmenter, Mixup, MixupAugmenter, Remix, RemixAugmenter};
+pub use strength::Strength;
 pub use table::Column;
+#[cfg(feature = "jieba")]
+pub use text::Jieba;
+pub use text::{
+    BackTranslation, BackTranslator, CharacterNoise, CharacterNoiser, Characters, Eda,
+    EdaAugmenter, Lexicon, Protection, Segmenter, Substitutes, Substitution, SubstitutionAugmenter,
+    TextAugmenter, Translator, Words,
+};
 pub use token_dropout::{TokenDropout, TokenDropoutAugmenter};

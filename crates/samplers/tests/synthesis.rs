@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use counterweight_samplers::{
-    ClusterCentroids, Error, PlanFidelity, Folds, GeometricSmote, InstanceHardness, KMeansSmote,
-    Mwmote, Origin, Plan, ProWSyn, RandomOver, Relevance, Resampler, SafeLevelSmote, Shrinkage,
+    ClusterCentroids, Error, Folds, GeometricSmote, InstanceHardness, KMeansSmote, Mwmote, Origin,
+    Plan, PlanFidelity, ProWSyn, RandomOver, Relevance, Resampler, SafeLevelSmote, Shrinkage,
     Smote, SmoteN, SmoteNc, Strategy, SupportVectors, Surface, SvmSmote, Voting,
 };
 use ndarray::{Array2, ArrayView1, array};

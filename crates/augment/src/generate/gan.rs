@@ -548,3 +548,48 @@ impl Generator for GanModel {
         Stored::write(path, "gan", &self.head, &tensors)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::TensorData;
+    use serde_json::Value;
+
+    use super::*;
+
+    fn rows(value: &Value, device: &Device) -> Tensor<2> {
+        let rows: Vec<Vec<f64>> = serde_json::from_value(value.clone()).unwrap();
+        let columns = rows[0].len();
+        let flat: Vec<f32> = rows.concat().into_iter().map(|v| v as f32).collect();
+        Tensor::from_data(TensorData::new(flat, [rows.len(), columns]), device)
+    }
+
+    /// The penalty as an expression of the weights has the derivative that PyTorch finds by
+    /// differentiating twice.
+    #[test]
+    fn the_gradient_penalty_has_the_derivative_of_pytorch() {
+        let file = include_str!("../../tests/fixtures/penalty.json");
+        let file: Value = serde_json::from_str(file).unwrap();
+        let device = Device::flex().autodiff();
+        let all = |value: &Value| -> Vec<Tensor<2>> {
+            value.as_array().unwrap().iter().map(|v| rows(v, &device)).collect()
+        };
+        let used: Vec<_> = all(&file["weights"]).into_iter().map(Tensor::require_grad).collect();
+        let mut masks = all(&file["masks"]).into_iter();
+        let (value, slopes) = criticise(&used, rows(&file["x"], &device), |_, _| masks.next());
+        let close = |tensor: Tensor<2>, expected: &Value| {
+            let expected: Vec<f64> = serde_json::from_value(expected.clone()).unwrap();
+            for (a, b) in numbers(tensor).unwrap().iter().zip(expected) {
+                assert!((f64::from(*a) - b).abs() < 1e-4 * b.abs().max(1.0), "{a} {b}");
+            }
+        };
+        close(value, &file["value"]);
+        let penalty = gradient_penalty(&used, slopes);
+        let gradients = penalty.clone().backward();
+        let penalty = penalty.into_scalar::<f64>();
+        let expected = file["penalty"].as_f64().unwrap();
+        assert!((penalty - expected).abs() < 1e-4 * expected.max(1.0), "{penalty} {expected}");
+        for (at, expected) in file["gradients"].as_array().unwrap().iter().enumerate() {
+            close(Tensor::from_inner(used[2 * at].grad(&gradients).unwrap()), expected);
+        }
+    }
+}

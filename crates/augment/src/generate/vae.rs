@@ -6,7 +6,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use super::codec::{Codec, Normalisation};
-use super::layers::{Adam, Weights, blocks_loss, finite, layer, normal, numbers, upload};
+use super::layers::{Adam, Weights, blocks_loss, finite, gumbel, layer, normal, numbers, upload};
 use super::store::Stored;
 use super::training::{
     Batches, Schedule, Training, Verdict, Watch, like_real, of_class, on_one_thread, positive, tell,
@@ -349,10 +349,12 @@ fn make(
     let rows = classes.len() / head.classes;
     let z = normal(rows, head.embedding, rng, device);
     let input = Tensor::cat(vec![z, upload(classes, head.classes, device)], 1);
-    let out = head.network(decoder, input);
     let (first, width) = (head.codec.numbers(), head.codec.width());
+    // The largest of logits with Gumbel noise is a draw from their softmax.
+    let plain = head.network(decoder, input);
+    let out = plain.clone() + gumbel(rows, width, rng, device);
     let out = if first > 0 {
-        let mean = out.clone().slice([0..rows, 0..first]);
+        let mean = plain.slice([0..rows, 0..first]);
         let mean = if head.linear { mean } else { mean.tanh() };
         let deviation = decoder[decoder.len() - 1].clone();
         let value = mean + normal(rows, first, rng, device) * deviation;

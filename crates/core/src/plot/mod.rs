@@ -5,13 +5,17 @@ use plotters::prelude::*;
 
 mod bars;
 mod curves;
+mod images;
 mod matrix;
 mod profile;
+mod scatter;
 
 pub use bars::before_after;
 pub use curves::{Series, line, precision_recall, reliability, roc, thresholds};
+pub use images::images;
 pub use matrix::confusion;
 pub use profile::profile;
+pub use scatter::scatter;
 
 use crate::{Error, Result, Segment};
 
@@ -58,6 +62,24 @@ mod tests {
         assert!(
             line("best", "trial", "score", &[(0.0, 0.1), (1.0, 0.4)]).unwrap().contains("<poly")
         );
+    }
+
+    #[test]
+    fn points_and_images_are_drawn() {
+        let series = |name: &str, points: &[(f64, f64)]| Series {
+            name: name.to_owned(),
+            points: points.to_vec(),
+        };
+        let both = [series("real", &[(0.0, 1.0), (3.0, 2.0)]), series("made", &[(f64::NAN, 1.0)])];
+        let svg = scatter("rows", "x", "y", &both).unwrap();
+        assert!(
+            svg.contains("real") && svg.contains("made") && svg.matches("<circle").count() >= 2
+        );
+        assert!(scatter("none", "x", "y", &[]).is_ok());
+        let grid = vec![("before".to_owned(), vec![vec![0.0, 0.5, 1.0, 2.0]; 3])];
+        let svg = images("digits", 2, &grid).unwrap();
+        assert!(svg.contains("before") && svg.matches("<rect").count() >= 12);
+        assert!(images("none", 0, &[]).is_ok());
     }
 
     #[test]

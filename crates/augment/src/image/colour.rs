@@ -1,0 +1,148 @@
+//! Changes of values, as torchvision defines them: images in `[0, 1]`, one factor per image.
+
+use burn::tensor::Tensor;
+
+/// `[batch]` as `[batch, 1, 1, 1]`.
+fn each(factor: Tensor<1>) -> Tensor<4> {
+    let n = factor.dims()[0];
+    factor.reshape([n, 1, 1, 1])
+}
+
+/// `f x + (1 − f) other`, kept in `[0, 1]`.
+fn toward(x: Tensor<4>, other: Tensor<4>, factor: Tensor<1>) -> Tensor<4> {
+    let factor = each(factor);
+    let shape = x.dims();
+    let rest: Tensor<4> = (1.0 - factor.clone()) * other;
+    (x * factor + rest.expand(shape)).clamp(0.0, 1.0)
+}
+
+/// Luma `[batch, 1, height, width]`; other than three channels: their mean.
+fn grey(x: &Tensor<4>) -> Tensor<4> {
+    if x.dims()[1] != 3 {
+        return x.clone().mean_dim(1);
+    }
+    let channel = |at: usize, weight: f64| x.clone().narrow(1, at, 1) * weight;
+    channel(0, 0.2989) + channel(1, 0.587) + channel(2, 0.114)
+}
+
+pub(crate) fn brightness(x: Tensor<4>, factor: Tensor<1>) -> Tensor<4> {
+    (x * each(factor)).clamp(0.0, 1.0)
+}
+
+pub(crate) fn contrast(x: Tensor<4>, factor: Tensor<1>) -> Tensor<4> {
+    let mean = grey(&x).mean_dim(3).mean_dim(2);
+    toward(x, mean, factor)
+}
+
+pub(crate) fn saturation(x: Tensor<4>, factor: Tensor<1>) -> Tensor<4> {
+    let grey = grey(&x);
+    toward(x, grey, factor)
+}
+
+/// Turns the hue by a share of the circle; images of other than three channels have none.
+pub(crate) fn hue(x: Tensor<4>, turn: Tensor<1>) -> Tensor<4> {
+    if x.dims()[1] != 3 {
+        return x;
+    }
+    let [r, g, b] = [0, 1, 2].map(|at| x.clone().narrow(1, at, 1));
+    let high = x.clone().max_dim(1);
+    let low = x.min_dim(1);
+    let range = high.clone() - low;
+    let flat = range.clone().equal_elem(0.0);
+    let divisor = range.clone().mask_fill(flat.clone(), 1.0);
+    let [rc, gc, bc] = [&r, &g, &b].map(|c| (high.clone() - c.clone()) / divisor.clone());
+    let is_red = r.equal(high.clone());
+    let is_green = g.equal(high.clone()).bool_and(is_red.clone().bool_not());
+    let from_blue = gc.clone() - rc.clone() + 4.0;
+    let sector = from_blue.mask_where(is_green, rc - bc.clone() + 2.0).mask_where(is_red, bc - gc);
+    let hue = (sector / 6.0 + 1.0 + each(turn)).remainder_scalar(1.0) * 6.0;
+    let whole = hue.clone().floor();
+    let part = hue - whole.clone();
+    let whole = whole.remainder_scalar(6.0);
+    let divisor = high.clone().mask_fill(high.clone().equal_elem(0.0), 1.0);
+    let saturation = (range / divisor).mask_fill(flat, 0.0);
+    let p = high.clone() * (1.0 - saturation.clone());
+    let q = high.clone() * (1.0 - saturation.clone() * part.clone());
+    let t = high.clone() * (1.0 - saturation * (1.0 - part));
+    // Red, green and blue of the six sectors.
+    let of = |order: [&Tensor<4>; 6]| {
+        let mut out = order[0].clone();
+        for (at, value) in order.into_iter().enumerate().skip(1) {
+            out = out.mask_where(whole.clone().equal_elem(at as f64), value.clone());
+        }
+        out
+    };
+    let red = of([&high, &q, &p, &p, &t, &high]);
+    let green = of([&t, &high, &high, &q, &p, &p]);
+    let blue = of([&p, &p, &t, &high, &high, &q]);
+    Tensor::cat(vec![red, green, blue], 1).clamp(0.0, 1.0)
+}
+
+/// 1 − x where x is at least the threshold.
+pub(crate) fn solarize(x: Tensor<4>, threshold: Tensor<1>) -> Tensor<4> {
+    let limit = each(threshold).expand(x.dims());
+    let bright = x.clone().greater_equal(limit);
+    x.clone().mask_where(bright, 1.0 - x)
+}
+
+/// The highest of eight bits of each value.
+pub(crate) fn posterize(x: Tensor<4>, bits: Tensor<1>) -> Tensor<4> {
+    let dropped: Tensor<1> = 8.0 - bits.round();
+    let step = each((dropped * std::f64::consts::LN_2).exp().round());
+    // What a product of float loses must not cost a level.
+    ((x * 255.0 + 1e-3).floor() / step.clone()).floor() * step / 255.0
+}
+
+/// Each channel stretched to `[0, 1]`; a constant one stays.
+pub(crate) fn autocontrast(x: Tensor<4>) -> Tensor<4> {
+    let low = x.clone().min_dim(3).min_dim(2);
+    let high = x.clone().max_dim(3).max_dim(2);
+    let range = high - low.clone();
+    let flat = range.clone().equal_elem(0.0);
+    let low = low.mask_fill(flat.clone(), 0.0);
+    let range = range.mask_fill(flat, 1.0);
+    ((x - low) / range).clamp(0.0, 1.0)
+}
+
+/// Each channel, of 256 levels, mapped so that its histogram is even.
+pub(crate) fn equalize(x: Tensor<4>) -> Tensor<4> {
+    let [n, channels, height, width] = x.dims();
+    let size = height * width;
+    let levels = (x.clone() * 255.0 + 1e-3).floor().clamp(0.0, 255.0);
+    let levels = levels.int().reshape([n * channels, size]);
+    let ones = Tensor::<2>::ones([n * channels, size], &x.device());
+    let empty = Tensor::<2>::zeros([n * channels, 256], &x.device());
+    let counts = empty.scatter(1, levels.clone(), ones, burn::tensor::IndexingUpdateOp::Add);
+    // The step is what all levels but the last that is in use share.
+    let indices = Tensor::<1, burn::tensor::Int>::arange(0..256, &x.device()).float();
+    let used = counts.clone().greater_elem(0.0).float();
+    let last = (used * indices.unsqueeze::<2>()).max_dim(1).int();
+    let last = counts.clone().gather(1, last);
+    let step = ((counts.clone().sum_dim(1) - last) / 255.0 + 1e-4).floor();
+    let before = counts.clone().cumsum(1) - counts;
+    let none = step.clone().equal_elem(0.0);
+    let divisor = step.clone().mask_fill(none.clone(), 1.0);
+    let table =
+        ((before + (step / 2.0).floor()) / divisor + 1e-4).floor().clamp(0.0, 255.0) / 255.0;
+    let even = table.gather(1, levels).reshape([n, channels, height, width]);
+    let keep = none.reshape([n, channels, 1, 1]).expand([n, channels, height, width]);
+    even.mask_where(keep, x)
+}
+
+/// Away from the mean of the neighbours (factor above 1) or toward it; the border stays.
+pub(crate) fn sharpness(x: Tensor<4>, factor: Tensor<1>) -> Tensor<4> {
+    let [n, channels, height, width] = x.dims();
+    if height < 3 || width < 3 {
+        return x;
+    }
+    let part = |dy: usize, dx: usize| {
+        x.clone().slice([0..n, 0..channels, dy..height - 2 + dy, dx..width - 2 + dx])
+    };
+    let mut sum = part(1, 1) * 4.0;
+    for at in 0..9 {
+        sum = sum + part(at / 3, at % 3);
+    }
+    let inner = [0..n, 0..channels, 1..height - 1, 1..width - 1];
+    let blurred = x.clone().slice_assign(inner, sum / 13.0);
+    toward(x, blurred, factor)
+}
