@@ -1,9 +1,10 @@
 //! Generators of tables: training time and fidelity, and what their rows are worth to a
 //! classifier beside those of resamplers.
 //!
-//! `cargo bench --bench generators -- KEEL_FOLDER OUT fidelity|scores [TABLE ...]` reads five tables
+//! `cargo bench --bench generators -- KEEL_FOLDER OUT fidelity|SEEDS [TABLE ...]` reads five tables
 //! of the KEEL repository (`NAME.dat`) and the bundled customers; `fidelity` writes the synthetic
-//! tables to `OUT`, where `benches/peers/generators_ctgan.py` scores them beside its own.
+//! tables to `OUT`, where `benches/peers/generators_ctgan.py` scores them beside its own; a number
+//! of seeds scores classifiers over five folds each.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -17,10 +18,10 @@ use counterweight::core::{NoProgress, derive};
 use counterweight::prelude::Device;
 use counterweight::samplers::{Folds, RandomOver, Resampler, Smote};
 use ndarray::{Array2, Axis, concatenate};
+use rayon::prelude::*;
 
 const TABLES: [&str; 5] =
     ["yeast4", "abalone9-18", "page-blocks0", "car-good", "winequality-red-4"];
-const SEEDS: u64 = 3;
 const FOLDS: usize = 5;
 
 /// Rows, classes (1 is the rare one) and what the columns are.
@@ -33,7 +34,7 @@ struct Data {
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
     let [keel, out, what, names @ ..] = args.as_slice() else {
-        println!("cargo bench --bench generators -- KEEL_FOLDER OUT fidelity|scores [TABLE ...]");
+        println!("cargo bench --bench generators -- KEEL_FOLDER OUT fidelity|SEEDS [TABLE ...]");
         return Ok(());
     };
     std::fs::create_dir_all(out)?;
@@ -53,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         match what.as_str() {
             "fidelity" => fidelity(name, data, Path::new(out))?,
-            _ => scores(name, data)?,
+            seeds => scores(name, data, seeds.parse()?)?,
         }
     }
     Ok(())
@@ -137,49 +138,62 @@ fn write(path: &Path, x: &Array2<f64>, columns: &[Column]) -> Result<(), Box<dyn
     Ok(std::fs::write(path, text)?)
 }
 
+/// What one method came to: its name, F1 and average precision.
+type Score = (&'static str, [f64; 2]);
+
 /// F1 and average precision of the rare class by logistic regression, over folds and seeds.
-fn scores(name: &str, data: &Data) -> Result<(), Box<dyn Error>> {
-    let mut sums: BTreeMap<&str, Vec<[f64; 2]>> = BTreeMap::new();
-    let order = ["none", "over", "smote", "copula", "ctgan", "tvae"];
-    for seed in 0..SEEDS {
-        let folds = Folds::stratified(&data.labels, FOLDS, seed)?;
-        for at in 0..FOLDS {
-            let seed = derive(seed, at as u64);
-            let pick = |rows: &[usize]| -> (Array2<f64>, Vec<usize>) {
-                (data.x.select(Axis(0), rows), rows.iter().map(|&r| data.labels[r]).collect())
-            };
-            let ((x, y), (test, truth)) = (pick(&folds.train(at)), pick(&folds.test(at)));
-            let transfer = Transfer::new(test.view(), &truth, &data.columns)?;
-            let mut score = |method, x: &Array2<f64>, y: &[usize]| -> Result<(), Box<dyn Error>> {
-                let s = transfer.scores(x.view(), y, 1)?;
-                sums.entry(method).or_default().push([s.f1, s.average_precision]);
-                Ok(())
-            };
-            score("none", &x, &y)?;
-            let plans = [
-                ("over", RandomOver::new().with_seed(seed).plan(&x, &y)?),
-                ("smote", Smote::new().with_seed(seed).plan(&x, &y)?),
-            ];
-            for (method, plan) in plans {
-                let (x, y) = plan.apply(&x)?;
-                score(method, &x, &y)?;
-            }
-            let rare = y.iter().filter(|l| **l == 1).count();
-            let missing = y.len() - 2 * rare;
-            for (method, config) in generators(seed) {
-                let training = Training::new(x.view(), &data.columns, &y)?;
-                let model = config.fit(training, &Device::flex(), &NoProgress)?;
-                let made = model.sample(1, missing, seed)?;
-                let x = concatenate(Axis(0), &[x.view(), made.view()])?;
-                let y = [y.clone(), vec![1; missing]].concat();
-                score(method, &x, &y)?;
-            }
-        }
-    }
-    for method in order {
-        let all = &sums[method];
-        let mean = |at: usize| all.iter().map(|s| s[at]).sum::<f64>() / all.len() as f64;
-        println!("{name:>18} {method:>7}  F1 {:.3}  AP {:.3}", mean(0), mean(1));
+fn scores(name: &str, data: &Data, seeds: u64) -> Result<(), Box<dyn Error>> {
+    let runs: Vec<(u64, usize)> =
+        (0..seeds).flat_map(|seed| (0..FOLDS).map(move |fold| (seed, fold))).collect();
+    // A training runs on one thread.
+    let all: Result<Vec<Vec<Score>>, String> = runs
+        .par_iter()
+        .map(|&(seed, fold)| one_fold(data, seed, fold).map_err(|e| e.to_string()))
+        .collect();
+    let all = all?.concat();
+    for method in ["none", "over", "smote", "copula", "ctgan", "tvae"] {
+        let own: Vec<[f64; 2]> = all.iter().filter(|s| s.0 == method).map(|s| s.1).collect();
+        let mean = |at: usize| own.iter().map(|s| s[at]).sum::<f64>() / own.len() as f64;
+        println!(
+            "{name:>18} {method:>7}  F1 {:.3}  AP {:.3}  ({} runs)",
+            mean(0),
+            mean(1),
+            own.len()
+        );
     }
     Ok(())
+}
+
+fn one_fold(data: &Data, seed: u64, fold: usize) -> Result<Vec<Score>, Box<dyn Error>> {
+    let folds = Folds::stratified(&data.labels, FOLDS, seed)?;
+    let seed = derive(seed, fold as u64);
+    let pick = |rows: &[usize]| -> (Array2<f64>, Vec<usize>) {
+        (data.x.select(Axis(0), rows), rows.iter().map(|&r| data.labels[r]).collect())
+    };
+    let ((x, y), (test, truth)) = (pick(&folds.train(fold)), pick(&folds.test(fold)));
+    let transfer = Transfer::new(test.view(), &truth, &data.columns)?;
+    let score = |method, x: &Array2<f64>, y: &[usize]| -> Result<Score, Box<dyn Error>> {
+        let s = transfer.scores(x.view(), y, 1)?;
+        Ok((method, [s.f1, s.average_precision]))
+    };
+    let mut scores = vec![score("none", &x, &y)?];
+    let plans = [
+        ("over", RandomOver::new().with_seed(seed).plan(&x, &y)?),
+        ("smote", Smote::new().with_seed(seed).plan(&x, &y)?),
+    ];
+    for (method, plan) in plans {
+        let (x, y) = plan.apply(&x)?;
+        scores.push(score(method, &x, &y)?);
+    }
+    let rare = y.iter().filter(|l| **l == 1).count();
+    let missing = y.len() - 2 * rare;
+    for (method, config) in generators(seed) {
+        let training = Training::new(x.view(), &data.columns, &y)?;
+        let model = config.fit(training, &Device::flex(), &NoProgress)?;
+        let made = model.sample(1, missing, seed)?;
+        let x = concatenate(Axis(0), &[x.view(), made.view()])?;
+        let y = [y.clone(), vec![1; missing]].concat();
+        scores.push(score(method, &x, &y)?);
+    }
+    Ok(scores)
 }

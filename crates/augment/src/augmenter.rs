@@ -25,15 +25,16 @@ impl<const D: usize> Batch<D> {
     /// # Panics
     /// When an index is not below the rows.
     pub fn select(&self, rows: &[usize]) -> Self {
-        let n = rows.len();
-        let rows: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
-        let device = self.features.device();
-        let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [n]), &device);
-        Self {
-            features: self.features.clone().select(0, rows.clone()),
-            targets: self.targets.clone().select(0, rows),
-        }
+        Self { features: take(&self.features, rows), targets: take(&self.targets, rows) }
     }
+}
+
+/// Rows of a tensor.
+pub(crate) fn take<const D: usize>(x: &Tensor<D>, rows: &[usize]) -> Tensor<D> {
+    let n = rows.len();
+    let rows: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
+    let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [n]), &x.device());
+    x.clone().select(0, rows)
 }
 
 /// Changes a batch.

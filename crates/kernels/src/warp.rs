@@ -131,8 +131,15 @@ mod flex {
     /// All channels of an image.
     fn one(out: &mut [f32], image: &[f32], map: &[f32], [height, width]: [usize; 2], fill: f32) {
         let plane = height * width;
+        let unit = |v: f32| v == 1.0 || v == -1.0;
+        let whole = map[2].fract() == 0.0 && map[5].fract() == 0.0;
+        if whole && unit(map[0]) && unit(map[4]) && map[1] == 0.0 && map[3] == 0.0 {
+            for (out, image) in out.chunks_exact_mut(plane).zip(image.chunks_exact(plane)) {
+                shift(out, image, map, [height, width], fill);
+            }
+            return;
+        }
         let (cx, cy) = ((width as f32 - 1.0) / 2.0, (height as f32 - 1.0) / 2.0);
-        let [right, bottom] = [width, height].map(|n| n as i32);
         for y in 0..height {
             let dy = y as f32 - cy;
             for x in 0..width {
@@ -141,22 +148,77 @@ mod flex {
                 let v = map[3] * dx + map[4] * dy + map[5] + cy;
                 let (left, top) = (u.floor(), v.floor());
                 let (p, q) = (u - left, v - top);
+                let at = y * width + x;
                 // A float out of range becomes the nearest integer, far outside.
                 let (left, top) = (left as i32, top as i32);
-                let at = y * width + x;
-                let corners = [(0, 0), (1, 0), (0, 1), (1, 1)].map(|(i, j)| {
-                    let (x, y) = (left.saturating_add(i), top.saturating_add(j));
-                    let inside = x >= 0 && x < right && y >= 0 && y < bottom;
-                    let weight =
-                        (if i == 0 { 1.0 - p } else { p }) * (if j == 0 { 1.0 - q } else { q });
-                    (inside && weight > 0.0).then(|| (y as usize * width + x as usize, weight))
-                });
-                let seen: f32 = corners.iter().flatten().map(|c| c.1).sum();
-                for (out, image) in out.chunks_exact_mut(plane).zip(image.chunks_exact(plane)) {
-                    let inside: f32 = corners.iter().flatten().map(|&(at, w)| w * image[at]).sum();
-                    out[at] = inside + (1.0 - seen) * fill;
+                let (i, j) = (left as usize, top as usize);
+                if left >= 0 && top >= 0 && i + 1 < width && j + 1 < height {
+                    let from = j * width + i;
+                    for c in (0..out.len()).step_by(plane) {
+                        let [above, below] = [from, from + width].map(|at| {
+                            let pair = &image[c + at..c + at + 2];
+                            pair[0] + p * (pair[1] - pair[0])
+                        });
+                        out[c + at] = above + q * (below - above);
+                    }
+                } else {
+                    edge(&mut out[at..], image, [left, top], [p, q], [height, width], fill);
                 }
             }
+        }
+    }
+
+    /// A channel moved by whole pixels, or mirrored.
+    fn shift(out: &mut [f32], image: &[f32], map: &[f32], [height, width]: [usize; 2], fill: f32) {
+        // A float out of range becomes the nearest integer, far outside.
+        let source = |at: usize, size: usize, sign: f32, by: f32| {
+            let at = if sign > 0.0 { at } else { size - 1 - at } as i32;
+            at.saturating_add(by as i32)
+        };
+        for (y, out) in out.chunks_exact_mut(width).enumerate() {
+            let from = source(y, height, map[4], map[5]);
+            let row = usize::try_from(from).ok().filter(|row| *row < height);
+            let Some(row) = row.map(|row| &image[row * width..(row + 1) * width]) else {
+                out.fill(fill);
+                continue;
+            };
+            if map[0] > 0.0 {
+                let by = (map[2] as i32).clamp(-(width as i32), width as i32);
+                let (skip, lost) = ((-by).max(0) as usize, by.max(0) as usize);
+                let (head, rest) = out.split_at_mut(skip);
+                let (body, tail) = rest.split_at_mut(width - skip - lost);
+                head.fill(fill);
+                body.copy_from_slice(&row[lost..width - skip]);
+                tail.fill(fill);
+            } else {
+                for (x, out) in out.iter_mut().enumerate() {
+                    let from = source(x, width, map[0], map[2]);
+                    *out = usize::try_from(from).ok().and_then(|x| row.get(x)).map_or(fill, |v| *v);
+                }
+            }
+        }
+    }
+
+    /// A pixel near the border or outside, in all channels.
+    fn edge(
+        out: &mut [f32],
+        image: &[f32],
+        [left, top]: [i32; 2],
+        [p, q]: [f32; 2],
+        [height, width]: [usize; 2],
+        fill: f32,
+    ) {
+        let plane = height * width;
+        let corners = [(0, 0), (1, 0), (0, 1), (1, 1)].map(|(i, j)| {
+            let (x, y) = (left.saturating_add(i), top.saturating_add(j));
+            let inside = x >= 0 && x < width as i32 && y >= 0 && y < height as i32;
+            let weight = (if i == 0 { 1.0 - p } else { p }) * (if j == 0 { 1.0 - q } else { q });
+            (inside && weight > 0.0).then(|| (y as usize * width + x as usize, weight))
+        });
+        let seen: f32 = corners.iter().flatten().map(|c| c.1).sum();
+        for (out, image) in out.iter_mut().step_by(plane).zip(image.chunks_exact(plane)) {
+            let inside: f32 = corners.iter().flatten().map(|&(at, w)| w * image[at]).sum();
+            *out = inside + (1.0 - seen) * fill;
         }
     }
 }

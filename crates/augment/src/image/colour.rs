@@ -1,6 +1,7 @@
 //! Changes of values, as torchvision defines them: images in `[0, 1]`, one factor per image.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
+use counterweight_kernels::mix_rows;
 
 /// `[batch]` as `[batch, 1, 1, 1]`.
 fn each(factor: Tensor<1>) -> Tensor<4> {
@@ -8,25 +9,33 @@ fn each(factor: Tensor<1>) -> Tensor<4> {
     factor.reshape([n, 1, 1, 1])
 }
 
-/// `f x + (1 − f) other`, kept in `[0, 1]`.
+/// `f x + (1 − f) other`, kept in `[0, 1]`; `other` has one number per image, one channel, or all.
 fn toward(x: Tensor<4>, other: Tensor<4>, factor: Tensor<1>) -> Tensor<4> {
-    let factor = each(factor);
     let shape = x.dims();
-    let rest: Tensor<4> = (1.0 - factor.clone()) * other;
-    (x * factor + rest.expand(shape)).clamp(0.0, 1.0)
+    let n = shape[0];
+    let weights = Tensor::stack::<2>(vec![factor.clone(), factor * -1.0 + 1.0], 1);
+    let flat = |tensor: Tensor<4>| {
+        let width = tensor.dims()[1..].iter().product::<usize>();
+        tensor.reshape([n, width])
+    };
+    mix_rows(flat(x), flat(other), weights, Some([0.0, 1.0])).reshape(shape)
 }
 
 /// Luma `[batch, 1, height, width]`; other than three channels: their mean.
 fn grey(x: &Tensor<4>) -> Tensor<4> {
-    if x.dims()[1] != 3 {
-        return x.clone().mean_dim(1);
-    }
-    let channel = |at: usize, weight: f64| x.clone().narrow(1, at, 1) * weight;
-    channel(0, 0.2989) + channel(1, 0.587) + channel(2, 0.114)
+    let [n, channels, height, width] = x.dims();
+    let weights = match channels {
+        3 => vec![0.2989, 0.587, 0.114],
+        _ => vec![1.0 / channels as f32; channels],
+    };
+    let weights = Tensor::<3>::from_data(TensorData::new(weights, [1, 1, channels]), &x.device());
+    let flat = x.clone().reshape([n, channels, height * width]);
+    weights.cast(x.dtype()).expand([n, 1, channels]).matmul(flat).reshape([n, 1, height, width])
 }
 
 pub(crate) fn brightness(x: Tensor<4>, factor: Tensor<1>) -> Tensor<4> {
-    (x * each(factor)).clamp(0.0, 1.0)
+    let black = Tensor::<4>::zeros([x.dims()[0], 1, 1, 1], &x.device()).cast(x.dtype());
+    toward(x, black, factor)
 }
 
 pub(crate) fn contrast(x: Tensor<4>, factor: Tensor<1>) -> Tensor<4> {
@@ -49,33 +58,20 @@ pub(crate) fn hue(x: Tensor<4>, turn: Tensor<1>) -> Tensor<4> {
     let low = x.min_dim(1);
     let range = high.clone() - low;
     let flat = range.clone().equal_elem(0.0);
-    let divisor = range.clone().mask_fill(flat.clone(), 1.0);
+    let divisor = range.clone().mask_fill(flat, 1.0);
     let [rc, gc, bc] = [&r, &g, &b].map(|c| (high.clone() - c.clone()) / divisor.clone());
     let is_red = r.equal(high.clone());
     let is_green = g.equal(high.clone()).bool_and(is_red.clone().bool_not());
     let from_blue = gc.clone() - rc.clone() + 4.0;
     let sector = from_blue.mask_where(is_green, rc - bc.clone() + 2.0).mask_where(is_red, bc - gc);
-    let hue = (sector / 6.0 + 1.0 + each(turn)).remainder_scalar(1.0) * 6.0;
-    let whole = hue.clone().floor();
-    let part = hue - whole.clone();
-    let whole = whole.remainder_scalar(6.0);
-    let divisor = high.clone().mask_fill(high.clone().equal_elem(0.0), 1.0);
-    let saturation = (range / divisor).mask_fill(flat, 0.0);
-    let p = high.clone() * (1.0 - saturation.clone());
-    let q = high.clone() * (1.0 - saturation.clone() * part.clone());
-    let t = high.clone() * (1.0 - saturation * (1.0 - part));
-    // Red, green and blue of the six sectors.
-    let of = |order: [&Tensor<4>; 6]| {
-        let mut out = order[0].clone();
-        for (at, value) in order.into_iter().enumerate().skip(1) {
-            out = out.mask_where(whole.clone().equal_elem(at as f64), value.clone());
-        }
-        out
+    let hue = sector + 6.0 + each(turn * 6.0);
+    // Each channel falls from the highest value by a trapezium of the hue.
+    let channel = |shift: f64| {
+        let k = (hue.clone() + shift).remainder_scalar(6.0);
+        let fall = k.clone().min_pair(k * -1.0 + 4.0).clamp(0.0, 1.0);
+        high.clone() - range.clone() * fall
     };
-    let red = of([&high, &q, &p, &p, &t, &high]);
-    let green = of([&t, &high, &high, &q, &p, &p]);
-    let blue = of([&p, &p, &t, &high, &high, &q]);
-    Tensor::cat(vec![red, green, blue], 1).clamp(0.0, 1.0)
+    Tensor::cat(vec![channel(5.0), channel(3.0), channel(1.0)], 1).clamp(0.0, 1.0)
 }
 
 /// 1 − x where x is at least the threshold.

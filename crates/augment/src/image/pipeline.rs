@@ -1,5 +1,6 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use counterweight_core::{ClassProfile, OutOfRange, Rng, derive, ensure, rng};
+use counterweight_kernels::mix_rows;
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
@@ -338,10 +339,12 @@ fn values(
                 let mut rng = counterweight_core::rng(derive(seed, row as u64));
                 noise.fill_with(|| StandardNormal.sample(&mut rng));
             });
-            let noise = TensorData::new(noise, [rows, channels, height, width]);
-            let noise = Tensor::<4>::from_data(noise, &device);
-            let scale = (strength.clone() * *deviation).reshape([rows, 1, 1, 1]);
-            (images + noise * scale).clamp(0.0, 1.0)
+            let noise = Tensor::<2>::from_data(TensorData::new(noise, [rows, size]), &device);
+            let own = strength.clone() * *deviation;
+            let weights = Tensor::stack::<2>(vec![own.ones_like(), own], 1);
+            let flat = images.reshape([rows, size]);
+            mix_rows(flat, noise, weights, Some([0.0, 1.0]))
+                .reshape([rows, channels, height, width])
         }
         ImageTransform::Erase { probability, area, aspect } => {
             let none = Rectangle { top: 0, bottom: 0, left: 0, right: 0 };

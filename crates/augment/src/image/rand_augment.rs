@@ -1,4 +1,4 @@
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::Tensor;
 use counterweight_core::{OutOfRange, Rng, ensure};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::colour;
 use super::geometry::Maps;
 use super::pipeline::drawn;
+use crate::augmenter::take;
 
 /// RandAugment (Cubuk et al., NeurIPS 2020): for every image `operations` of fourteen operations,
 /// at one magnitude, which is multiplied by the strength of its class.
@@ -50,25 +51,16 @@ impl RandAugment {
             order.sort_by_key(|&row| chosen[row]);
             let mut parts = Vec::new();
             for group in order.chunk_by(|a, b| chosen[*a] == chosen[*b]) {
-                let rows = indices(group, &images);
-                let pick = |x: &Tensor<1>| x.clone().select(0, rows.clone());
-                let part = images.clone().select(0, rows.clone());
+                let pick = |x: &Tensor<1>| take(x, group);
+                let part = take(&images, group);
                 parts.push(operate(chosen[group[0]], part, pick(&magnitude), pick(&signs)));
             }
             let mut back = vec![0; rows];
             order.iter().enumerate().for_each(|(at, &row)| back[row] = at);
-            let all = Tensor::cat(parts, 0);
-            let back = indices(&back, &all);
-            images = all.select(0, back);
+            images = take(&Tensor::cat(parts, 0), &back);
         }
         images
     }
-}
-
-fn indices(rows: &[usize], like: &Tensor<4>) -> Tensor<1, Int> {
-    let n = rows.len();
-    let rows: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
-    Tensor::from_data(TensorData::new(rows, [n]), &like.device())
 }
 
 /// One operation with a magnitude in `[0, 1]` per image.

@@ -6,6 +6,7 @@ mod remix;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use counterweight_core::{OutOfRange, Rng, ensure};
+use counterweight_kernels::mix_rows;
 use rand_distr::{Beta, Distribution};
 
 pub use cutmix::{CutMix, CutMixAugmenter};
@@ -32,20 +33,31 @@ impl Weights {
     }
 
     fn draw(&self, rows: usize, rng: &mut Rng) -> Vec<f32> {
+        let mut draw = || match self.beta.sample(rng) as f32 {
+            // Products with what is nearly nothing are slow, and nothing.
+            little if little < f32::EPSILON => 0.0,
+            lambda => lambda,
+        };
         if self.per_batch {
-            return vec![self.beta.sample(rng) as f32; rows];
+            return vec![draw(); rows];
         }
-        (0..rows).map(|_| self.beta.sample(rng) as f32).collect()
+        std::iter::repeat_with(draw).take(rows).collect()
     }
 }
 
 /// `λ x + (1 − λ) y` of every row, with one λ each; x itself where λ is 1.
 fn blend<const D: usize>(x: Tensor<D>, y: Tensor<D>, lambda: Tensor<1>) -> Tensor<D> {
-    assert_eq!(x.dims(), y.dims(), "partners need the shape of the batch");
-    let mut shape = [1; D];
-    shape[0] = x.dims()[0];
-    let lambda = lambda.cast(x.dtype()).reshape(shape);
-    x * lambda.clone() + y * (1.0 - lambda)
+    let shape = x.dims();
+    assert_eq!(shape, y.dims(), "partners need the shape of the batch");
+    let rows = shape[0];
+    let width = shape[1..].iter().product::<usize>();
+    if rows == 0 || width == 0 {
+        return x;
+    }
+    let lambda = lambda.cast(x.dtype());
+    let weights = Tensor::stack::<2>(vec![lambda.clone(), lambda * -1.0 + 1.0], 1);
+    let flat = |tensor: Tensor<D>| tensor.reshape([rows, width]);
+    mix_rows(flat(x), flat(y), weights, None).reshape(shape)
 }
 
 fn upload(values: Vec<f32>, device: &Device) -> Tensor<1> {

@@ -1,0 +1,171 @@
+//! Weighted sums of rows.
+
+// Burn deprecates its ndarray backend, which we still serve.
+#![cfg_attr(feature = "ndarray", allow(deprecated))]
+
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata, backend_extension};
+use burn::tensor::{Shape, Tensor};
+
+/// `a x + b y` of every row with its own a and b, and within `range` if there is one.
+///
+/// # Shapes
+/// `x`: `[rows, width]`; `y`: `[rows, period]`, repeated along a row where the period is less than
+/// the width, which it divides; `weights`: `[rows, 2]`, the a and b; result as `x`. All receive
+/// gradients.
+///
+/// # Panics
+/// When shapes do not fit.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use counterweight_kernels::mix_rows;
+///
+/// let device = Device::flex();
+/// let x = Tensor::<2>::from_floats([[1.0, 2.0], [3.0, 4.0]], &device);
+/// let y = Tensor::<2>::from_floats([[10.0], [20.0]], &device);
+/// let weights = Tensor::<2>::from_floats([[1.0, 0.5], [0.0, 1.0]], &device);
+/// let mixed = mix_rows(x, y, weights, None).into_data().try_to_vec::<f32>().unwrap();
+/// assert_eq!(mixed, [6.0, 7.0, 20.0, 20.0]);
+/// ```
+pub fn mix_rows(
+    x: Tensor<2>,
+    y: Tensor<2>,
+    weights: Tensor<2>,
+    range: Option<[f64; 2]>,
+) -> Tensor<2> {
+    let ([rows, width], [others, period]) = (x.dims(), y.dims());
+    assert_eq!(rows, others, "y needs one row per row of x");
+    assert!(period > 0 && width.is_multiple_of(period), "{period} does not divide {width}");
+    assert_eq!(weights.dims(), [rows, 2], "two weights per row");
+    Tensor::from_dispatch(<Dispatch as MixOps>::mix_rows(
+        x.into_dispatch(),
+        y.into_dispatch(),
+        weights.into_dispatch(),
+        range,
+    ))
+}
+
+#[backend_extension(
+    Flex: cfg(feature = "flex"),
+    NdArray: cfg(feature = "ndarray"),
+    Cube: cfg(any(feature = "wgpu", feature = "cuda")),
+    Autodiff,
+)]
+pub(crate) trait MixOps: Backend {
+    /// See [`mix_rows`].
+    fn mix_rows(
+        x: FloatTensor<Self>,
+        y: FloatTensor<Self>,
+        weights: FloatTensor<Self>,
+        range: Option<[f64; 2]>,
+    ) -> FloatTensor<Self> {
+        composed::<Self>(x, y, weights, range)
+    }
+}
+
+fn composed<B: Backend>(
+    x: FloatTensor<B>,
+    y: FloatTensor<B>,
+    weights: FloatTensor<B>,
+    range: Option<[f64; 2]>,
+) -> FloatTensor<B> {
+    let shape = x.shape();
+    let [rows, width, period] = [shape[0], shape[1], y.shape()[1]];
+    let cut = |tensor: FloatTensor<B>| {
+        B::float_reshape(tensor, Shape::new([rows, width / period, period]))
+    };
+    let (x, y) = (cut(x), B::float_reshape(y, Shape::new([rows, 1, period])));
+    let weight = |at: isize| {
+        let column = burn::tensor::Slice::new(at, Some(at + 1), 1);
+        let all = burn::tensor::Slice::new(0, Some(rows as isize), 1);
+        let column = B::float_slice(weights.clone(), &[all, column]);
+        B::float_reshape(column, Shape::new([rows, 1, 1]))
+    };
+    let sum = B::float_add(B::float_mul(x, weight(0)), B::float_mul(y, weight(1)));
+    let sum = B::float_reshape(sum, Shape::new([rows, width]));
+    match range {
+        Some([low, high]) => B::float_clamp(sum, low.into(), high.into()),
+        None => sum,
+    }
+}
+
+impl<B: MixOps, C: CheckpointStrategy> MixOps for Autodiff<B, C> {
+    fn mix_rows(
+        x: FloatTensor<Self>,
+        y: FloatTensor<Self>,
+        weights: FloatTensor<Self>,
+        range: Option<[f64; 2]>,
+    ) -> FloatTensor<Self> {
+        if x.is_tracked() || y.is_tracked() || weights.is_tracked() {
+            return composed::<Self>(x, y, weights, range);
+        }
+        let [x, y, weights] = [x, y, weights].map(|t| t.into_primitive());
+        FloatTensor::<Self>::new(B::mix_rows(x, y, weights, range))
+    }
+}
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+impl MixOps for burn::backend::Cube {}
+#[cfg(feature = "ndarray")]
+impl MixOps for burn::backend::NdArray {}
+
+#[cfg(feature = "flex")]
+mod flex {
+    use burn::backend::Flex;
+    use burn::tensor::DType;
+
+    use super::{MixOps, composed};
+    use crate::real::fill;
+    use crate::rows::{Float, fill_rows, shape, tensor, values};
+
+    impl MixOps for Flex {
+        fn mix_rows(x: Float, y: Float, weights: Float, range: Option<[f64; 2]>) -> Float {
+            if [&x, &y, &weights].iter().any(|t| t.dtype() != DType::F32) {
+                return composed::<Self>(x, y, weights, range);
+            }
+            let [x, y, weights] = [x, y, weights].map(|t| t.to_contiguous());
+            let ((rows, width), (_, period)) = (shape(&x), shape(&y));
+            let (x, y, weights) = (values::<f32>(&x), values::<f32>(&y), values::<f32>(&weights));
+            let [low, high] = range.unwrap_or([f64::NEG_INFINITY, f64::INFINITY]);
+            let (low, high) = (low as f32, high as f32);
+            let out = fill_rows(
+                rows,
+                width,
+                2 * width,
+                #[inline(always)]
+                |row, out: &mut [f32]| {
+                    let (a, b) = (weights[2 * row], weights[2 * row + 1]);
+                    let x = &x[row * width..(row + 1) * width];
+                    if period == 1 {
+                        let add = b * y[row];
+                        fill(
+                            out,
+                            [x],
+                            #[inline(always)]
+                            |[x]| within(a * x + add, low, high),
+                        );
+                        return;
+                    }
+                    let y = &y[row * period..(row + 1) * period];
+                    for (out, x) in out.chunks_exact_mut(period).zip(x.chunks_exact(period)) {
+                        fill(
+                            out,
+                            [x, y],
+                            #[inline(always)]
+                            |[x, y]| within(a * x + b * y, low, high),
+                        );
+                    }
+                },
+            );
+            tensor(out, rows, width)
+        }
+    }
+
+    /// NaN stays.
+    #[inline(always)]
+    fn within(value: f32, low: f32, high: f32) -> f32 {
+        let value = if value < low { low } else { value };
+        if value > high { high } else { value }
+    }
+}
