@@ -11,16 +11,15 @@ use counterweight_encoder::{MaskedLm, TextTokenizer};
 ///
 /// ```no_run
 /// use std::sync::Arc;
-/// use counterweight::encoder::Checkpoint;
 /// use counterweight::prelude::*;
 ///
 /// let device = Device::flex();
-/// let checkpoint = Checkpoint::open("bert-base-uncased")?;
-/// let model = checkpoint.load_masked_lm(&device)?;
-/// let words = MaskedSubstitutes::new(model, checkpoint.tokenizer()?, &device);
+/// let model = Checkpoint::open("bert-base-uncased")?.load_masked_lm(&device)?;
+/// let tokenizer = PretrainedConfig::new("bert-base-uncased").tokenizer()?;
+/// let words = MaskedSubstitutes::new(model, tokenizer, &device);
 /// let augmenter = Substitution::new().with_rate(0.2).init(Arc::new(words))?;
 /// println!("{}", augmenter.augment("where is my order", 1.0, 7)?);
-/// # Ok::<(), counterweight::Error>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
 pub struct MaskedSubstitutes {

@@ -162,6 +162,48 @@ fn augmenters_and_plans_agree() {
         let batch = Batch { features: rows(device), targets: rows(device) };
         dropout.augment(batch, 5).features.try_into_vec_as().unwrap()
     });
+    let profile = ClassProfile::from_counts([4, 1, 1, 2]).unwrap();
+    let remix = Remix::new().init(&profile).unwrap();
+    agree("remix", |device| {
+        let targets = Targets::from_ids(&y, device).dense(&rows(device));
+        let mixed = remix.augment(Batch { features: rows(device), targets }, 5);
+        [read(mixed.features), read(mixed.targets)].concat()
+    });
+    let pictures = |device: &Device| Batch {
+        features: (numbers(6, 3 * 7 * 9, device) / 6.0 + 0.5).reshape([6, 3, 7, 9]),
+        targets: Targets::from_ids(&y, device).dense(&rows(device)),
+    };
+    let cutmix = CutMix::new().init().unwrap();
+    agree("CutMix", |device| {
+        let mixed = cutmix.augment(pictures(device), 5);
+        [read(mixed.features), read(mixed.targets)].concat()
+    });
+    use ImageTransform::{Crop, Erase, FlipHorizontal, Jitter, Noise, Rotate, Scale, Shear};
+    let jitter = Jitter { brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.2 };
+    let erase = Erase { probability: 0.7, area: [0.05, 0.3], aspect: [0.5, 2.0] };
+    for steps in [
+        vec![FlipHorizontal { probability: 0.5 }, Crop { padding: 2 }],
+        vec![Rotate { degrees: 30.0 }, Scale { by: 0.2 }, Shear { degrees: 20.0 }],
+        vec![jitter, Noise { deviation: 0.1 }, erase],
+    ] {
+        let mut images = Images::new().with_strength(Strength::Rarity { power: 0.5 });
+        images.transforms = steps;
+        let augmenter = images.init(&profile).unwrap();
+        agree(&format!("{:?}", images.transforms), |device| {
+            read(augmenter.augment(pictures(device), 5).features)
+        });
+        // On a device that tracks, gradients flow and the values are the same.
+        agree("with a gradient", |device| {
+            let mut batch = pictures(&device.clone().autodiff());
+            let pixels = batch.features.require_grad();
+            batch.features = pixels.clone();
+            let changed = augmenter.augment(batch, 5).features;
+            let values = read(changed.clone());
+            close("tracked", &values, &read(augmenter.augment(pictures(device), 5).features));
+            let gradient = pixels.grad(&changed.sum().backward()).unwrap();
+            [values, read(gradient)].concat()
+        });
+    }
     let x: Vec<f64> = rows(&Device::flex()).try_into_vec_as().unwrap();
     let x = ndarray::Array2::from_shape_vec((6, 4), x).unwrap();
     let plan = Smote::new().with_k(1).plan(&x, &y).unwrap();

@@ -4,28 +4,10 @@
 mod common;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use counterweight::Error;
 use counterweight::prelude::*;
-
-/// Sets the flag at the n-th report.
-struct StopAt {
-    left: AtomicU64,
-    flag: Arc<AtomicBool>,
-}
-
-impl Progress for StopAt {
-    fn start(&self, _stage: &str, _total: u64) {}
-
-    fn update(&self, _done: u64, _message: &str) {
-        if self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.flag.store(true, Ordering::Relaxed);
-        }
-    }
-
-    fn finish(&self, _message: &str) {}
-}
 
 #[test]
 fn an_interrupted_run_resumes_to_the_uninterrupted_result() {
@@ -45,7 +27,7 @@ fn an_interrupted_run_resumes_to_the_uninterrupted_result() {
             let root = tempfile::tempdir().unwrap();
             let dir = root.path().join("checkpoint");
             let flag = Arc::new(AtomicBool::new(false));
-            let stop = StopAt { left: AtomicU64::new(stop_at), flag: flag.clone() };
+            let stop = common::StopAt::new(stop_at, flag.clone());
             let options = TrainOptions::new().with_checkpoint(&dir);
             let cut = options.clone().with_progress(stop).with_stop_flag(flag);
             let interrupted = train(&recipe, &splits, &device, &cut).unwrap_err();

@@ -1,6 +1,11 @@
-//! A small imbalanced corpus from the bundled intents.
+//! A small imbalanced corpus from the bundled intents, and what tests of training share.
+
+// Each test binary uses a part of it.
+#![allow(dead_code)]
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use counterweight::encoder::{TextTokenizer, WeightType, save_checkpoint};
 use counterweight::prelude::*;
@@ -35,7 +40,6 @@ pub(crate) fn intents() -> TextSplits {
 
 /// A recipe small enough for tests.
 // Not every test binary uses all of these.
-#[allow(dead_code)]
 pub(crate) fn small(kind: &str) -> Recipe {
     let text = match kind {
         "ngram" => {
@@ -65,7 +69,6 @@ pub(crate) fn small(kind: &str) -> Recipe {
 
 /// Writes a checkpoint of a small model that nobody trained, and the recipe to fine-tune it.
 // See above.
-#[allow(dead_code)]
 pub(crate) fn pretrained(dir: &Path, splits: &TextSplits) -> Recipe {
     let tokenizer = TextTokenizer::train(splits.train.texts(), 300, 24).unwrap();
     let config = TransformerConfig {
@@ -83,4 +86,28 @@ pub(crate) fn pretrained(dir: &Path, splits: &TextSplits) -> Recipe {
     recipe.epochs = 3;
     recipe.optimizer.learning_rate = 1e-2;
     recipe
+}
+
+/// Sets the flag at the n-th report.
+pub(crate) struct StopAt {
+    left: AtomicU64,
+    flag: Arc<AtomicBool>,
+}
+
+impl StopAt {
+    pub(crate) fn new(report: u64, flag: Arc<AtomicBool>) -> Self {
+        Self { left: AtomicU64::new(report), flag }
+    }
+}
+
+impl Progress for StopAt {
+    fn start(&self, _stage: &str, _total: u64) {}
+
+    fn update(&self, _done: u64, _message: &str) {
+        if self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.flag.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn finish(&self, _message: &str) {}
 }
