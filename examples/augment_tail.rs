@@ -53,10 +53,22 @@ fn main() {
 }
 
 fn run(args: &Args) -> Result<(), Failed> {
+    for (_, config) in generators(args) {
+        config.check()?;
+    }
     std::fs::create_dir_all(&args.out).map_err(|e| format!("{}: {e}", args.out.display()))?;
     table(args)?;
     texts(args)?;
     digits(args)
+}
+
+fn generators(args: &Args) -> [(&'static str, GeneratorConfig); 3] {
+    let epochs = if args.fast { args.epochs.min(5) } else { args.epochs };
+    [
+        ("copula", GeneratorConfig::Copula(Copula::new())),
+        ("TVAE", GeneratorConfig::Tvae(Tvae::new().with_epochs(epochs).with_seed(args.seed))),
+        ("CTGAN", GeneratorConfig::CtGan(CtGan::new().with_epochs(epochs).with_seed(args.seed))),
+    ]
 }
 
 /// Generators and resamplers on a table, judged on its test part.
@@ -98,14 +110,8 @@ fn table(args: &Args) -> Result<(), Failed> {
         score(what, x.view(), &labels)?;
     }
 
-    let epochs = if args.fast { 5 } else { args.epochs };
-    let generators = [
-        ("copula", GeneratorConfig::Copula(Copula::new())),
-        ("TVAE", GeneratorConfig::Tvae(Tvae::new().with_epochs(epochs).with_seed(args.seed))),
-        ("CTGAN", GeneratorConfig::CtGan(CtGan::new().with_epochs(epochs).with_seed(args.seed))),
-    ];
     let gate = FidelityGate::new();
-    for (what, config) in generators {
+    for (what, config) in generators(args) {
         let training = Training::new(train.features(), table.kinds(), train.labels())?;
         let model = config.fit(training, &Device::flex(), &TerminalProgress::new())?;
         let made = model.sample(rare, missing, derive(args.seed, 1))?;

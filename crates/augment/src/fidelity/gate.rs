@@ -35,8 +35,9 @@ config! {
         with_max_accuracy(max_accuracy: f64 = 0.75),
         /// Largest share of rows that are too near to a real one, in `[0, 1]`. Default: 0.2.
         with_max_too_near(max_too_near: f64 = 0.2),
-        /// A row is rejected when more than half of this many nearest real rows are of other
-        /// classes, at least 1. Default: 5.
+        /// Of this many nearest real rows, no more may be of other classes than around all but
+        /// 5 % of the class's real rows: few where classes lie apart, many where they overlap. At
+        /// least 1. Default: 5.
         with_neighbours(neighbours: usize = 5),
         /// A row is rejected when its distance to the nearest real row of its class is more than
         /// this many times the largest between a real row and its nearest other, positive.
@@ -100,8 +101,8 @@ impl FidelityGate {
             .collect()
     }
 
-    /// Which synthetic rows of a class to keep: no copies, none among strangers, none far from
-    /// every real row of the class.
+    /// Which synthetic rows of a class to keep: no copies, none among more strangers than the
+    /// class's real rows are, none far from every real row of the class.
     ///
     /// # Errors
     /// For parameters out of range, arrays that do not fit, infinite numbers, and
@@ -132,6 +133,13 @@ impl FidelityGate {
         let own = space.points(real.select(Axis(0), &rows).view());
         let made = space.points(synthetic);
         let among = made.nearest(&all, self.neighbours, false);
+        let strangers =
+            |found: &[(f64, usize)]| found.iter().filter(|n| labels[n.1] != class).count();
+        // A real row is its own nearest neighbour, or a copy of it is.
+        let around_own = own.nearest(&all, self.neighbours + 1, false);
+        let mut usual: Vec<usize> = around_own.iter().map(|found| strangers(&found[1..])).collect();
+        usual.sort_unstable();
+        let most = usual[((usual.len() - 1) as f64 * 0.95).floor() as usize];
         let apart = made.nearest(&own, 1, false);
         let real_apart = own.nearest(&own, 1, true);
         let nearest = |found: &Vec<(f64, usize)>| found.first().map_or(0.0, |n| n.0.sqrt());
@@ -139,9 +147,8 @@ impl FidelityGate {
         // One row alone says nothing about distances.
         let limit = if rows.len() > 1 { self.max_distance * largest } else { f64::INFINITY };
         let keep = |(among, apart): (&Vec<(f64, usize)>, &Vec<(f64, usize)>)| {
-            let strangers = among.iter().filter(|n| labels[n.1] != class).count();
             let copy = among.first().is_some_and(|n| n.0 == 0.0);
-            2 * strangers <= among.len() && nearest(apart) <= limit && (self.copies || !copy)
+            strangers(among) <= most && nearest(apart) <= limit && (self.copies || !copy)
         };
         Ok(among.iter().zip(&apart).map(keep).collect())
     }

@@ -20,8 +20,12 @@ pub fn scatter(title: &str, x: &str, y: &str, series: &[Series]) -> Result<Strin
         let low = points().map(of).fold(f64::INFINITY, f64::min);
         let high = points().map(of).fold(f64::NEG_INFINITY, f64::max);
         let margin = 0.05 * (high - low);
-        // One point, or none, has no range.
-        if margin > 0.0 { low - margin..high + margin } else { high.min(0.0)..high.max(0.0) + 1.0 }
+        match margin {
+            margin if margin > 0.0 => low - margin..high + margin,
+            // One point, or none, has no range.
+            _ if low.is_finite() => low - 0.5..low + 0.5,
+            _ => 0.0..1.0,
+        }
     };
     let (across, up) = (range(|p| p.0), range(|p| p.1));
     draw("points", SQUARE, |root| {
