@@ -5,7 +5,7 @@ use ndarray::{ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
 use super::report::FidelityReport;
-use super::space::Space;
+use super::space::{Nearest, Space};
 use crate::macros::config;
 use crate::{Column, Error, Result};
 
@@ -142,11 +142,11 @@ impl FidelityGate {
         let most = usual[((usual.len() - 1) as f64 * 0.95).floor() as usize];
         let apart = made.nearest(&own, 1, false);
         let real_apart = own.nearest(&own, 1, true);
-        let nearest = |found: &Vec<(f64, usize)>| found.first().map_or(0.0, |n| n.0.sqrt());
+        let nearest = |found: &Nearest| found.first().map_or(0.0, |n| n.0.sqrt());
         let largest = real_apart.iter().map(nearest).fold(0.0, f64::max);
         // One row alone says nothing about distances.
         let limit = if rows.len() > 1 { self.max_distance * largest } else { f64::INFINITY };
-        let keep = |(among, apart): (&Vec<(f64, usize)>, &Vec<(f64, usize)>)| {
+        let keep = |(among, apart): (&Nearest, &Nearest)| {
             let copy = among.first().is_some_and(|n| n.0 == 0.0);
             strangers(among) <= most && nearest(apart) <= limit && (self.copies || !copy)
         };

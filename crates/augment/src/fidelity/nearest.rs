@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::space::Points;
+use super::space::{Nearest, Points};
 
 /// Distances to the closest real record, in units of the columns' deviations.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -18,7 +18,7 @@ pub struct NearestRecords {
 
 impl NearestRecords {
     pub(super) fn of(real: &Points, synthetic: &Points) -> Self {
-        let first = |found: Vec<Vec<(f64, usize)>>| -> Vec<f64> {
+        let first = |found: Vec<Nearest>| -> Vec<f64> {
             let mut all: Vec<f64> =
                 found.iter().map(|f| f.first().map_or(f64::INFINITY, |n| n.0.sqrt())).collect();
             all.sort_unstable_by(f64::total_cmp);

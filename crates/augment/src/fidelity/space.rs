@@ -21,6 +21,9 @@ enum Scale {
     Category(BTreeMap<u64, u32>),
 }
 
+/// Squared distances and rows, nearest first.
+pub(super) type Nearest = Vec<(f64, usize)>;
+
 /// Rows in a space.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Points {
@@ -122,13 +125,13 @@ impl Points {
         numbers + x.iter().zip(y).filter(|(x, y)| x != y).count() as f64
     }
 
-    /// The `k` nearest of `others` to each row, nearest first, as squared distance and row;
-    /// with `own`, `others` are these rows and none is its own neighbour.
-    pub(super) fn nearest(&self, others: &Self, k: usize, own: bool) -> Vec<Vec<(f64, usize)>> {
+    /// The `k` nearest of `others` to each row; with `own`, `others` are these rows and none is its
+    /// own neighbour.
+    pub(super) fn nearest(&self, others: &Self, k: usize, own: bool) -> Vec<Nearest> {
         (0..self.rows)
             .into_par_iter()
             .map(|at| {
-                let mut found: Vec<(f64, usize)> = Vec::with_capacity(k + 1);
+                let mut found: Nearest = Vec::with_capacity(k + 1);
                 for to in (0..others.rows).filter(|to| !(own && *to == at)) {
                     let d = self.squared(at, others, to);
                     if found.len() < k || d < found[found.len() - 1].0 {
