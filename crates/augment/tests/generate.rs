@@ -188,6 +188,15 @@ fn a_saved_model_makes_the_same_rows() {
     }
     let error = CopulaModel::load(&path).unwrap_err().to_string();
     assert!(error.contains("\"vae\""), "{error}");
+    // A number of classes that the columns do not have.
+    let mut bytes = std::fs::read(&path).unwrap();
+    let name = b"\\\"classes\\\":";
+    let at = bytes.windows(name.len()).position(|w| w == name).unwrap() + name.len();
+    assert_eq!(bytes[at], b'2');
+    bytes[at] = b'7';
+    std::fs::write(&path, &bytes).unwrap();
+    let error = VaeModel::load(&path, &device).unwrap_err().to_string();
+    assert!(error.contains("do not fit"), "{error}");
 }
 
 #[test]

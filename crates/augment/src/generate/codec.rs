@@ -244,6 +244,36 @@ impl Codec {
         out
     }
 
+    /// Whether what a file says fits together, so that no index leaves a row.
+    pub(crate) fn is_whole(&self) -> bool {
+        let within = |part: &Part| match part {
+            Part::Constant(_) => true,
+            Part::Standard { at, range, .. } => *at < self.numbers && range.low <= range.high,
+            Part::Modes { at, hot, modes, missing, range } => {
+                let end = hot.saturating_add(modes.len() + usize::from(*missing));
+                *at < self.numbers
+                    && !modes.is_empty()
+                    && end <= self.width
+                    && range.low <= range.high
+            }
+            Part::Levels { hot, levels, .. } => {
+                !levels.is_empty() && hot.saturating_add(levels.len()) <= self.width
+            }
+        };
+        let blocks = self.groups.iter().try_fold(self.numbers, |start, g| {
+            let size = g.width.saturating_mul(g.count);
+            (g.start == start && g.width > 0).then_some(start.saturating_add(size))
+        });
+        blocks == Some(self.width)
+            && self.parts.iter().all(within)
+            && matches!(self.parts.last(), Some(Part::Levels { .. }))
+    }
+
+    /// Levels of the class.
+    pub(crate) fn classes(&self) -> usize {
+        self.categories().last().map_or(0, |(_, levels)| levels.len())
+    }
+
     /// Columns of the table, the class included.
     pub(crate) fn columns(&self) -> usize {
         self.parts.len()

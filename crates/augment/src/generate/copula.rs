@@ -232,8 +232,7 @@ impl CopulaModel {
         if model.classes.values().all(whole) {
             return Ok(model);
         }
-        let reason = "columns and correlations do not fit one another".to_owned();
-        Err(Error::Format { path: path.to_owned(), reason })
+        Err(Stored::broken(path))
     }
 }
 

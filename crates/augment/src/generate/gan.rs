@@ -521,6 +521,10 @@ impl GanModel {
     pub fn load(path: impl AsRef<std::path::Path>, device: &Device) -> Result<Self> {
         let device = device.clone().without_autodiff();
         let (head, mut tensors): (Head, _) = Stored::read(path.as_ref(), "gan", &device)?;
+        let conditions = head.class_at + head.codec.classes();
+        if !head.codec.is_whole() || conditions != head.conditions {
+            return Err(Stored::broken(path.as_ref()));
+        }
         let layers: Vec<_> = head.sizes().iter().flat_map(|&[i, o]| [[i, o], [1, o]]).collect();
         let norms: Vec<_> = head.hidden.iter().flat_map(|&h| [[1, h]; 2]).collect();
         let shapes = [layers, norms.clone(), norms].concat();

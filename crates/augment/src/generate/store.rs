@@ -88,6 +88,12 @@ impl Stored {
         Ok((head, tensors))
     }
 
+    /// The error of a file whose parts do not fit.
+    pub(crate) fn broken(path: &Path) -> Error {
+        let reason = "its parts do not fit one another".to_owned();
+        Error::Format { path: path.to_owned(), reason }
+    }
+
     /// Tensors of these shapes, no more and no fewer.
     pub(crate) fn expect(path: &Path, tensors: &[Tensor<2>], shapes: &[[usize; 2]]) -> Result<()> {
         let found: Vec<_> = tensors.iter().map(Tensor::dims).collect();

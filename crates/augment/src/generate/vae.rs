@@ -377,6 +377,9 @@ impl VaeModel {
     pub fn load(path: impl AsRef<std::path::Path>, device: &Device) -> Result<Self> {
         let device = device.clone().without_autodiff();
         let (head, decoder): (Head, Vec<_>) = Stored::read(path.as_ref(), "vae", &device)?;
+        if !head.codec.is_whole() || head.codec.classes() != head.classes {
+            return Err(Stored::broken(path.as_ref()));
+        }
         let mut shapes: Vec<_> =
             head.decoder_sizes().iter().flat_map(|&[i, o]| [[i, o], [1, o]]).collect();
         shapes.push([1, head.codec.numbers().max(1)]);
