@@ -2,6 +2,7 @@
 
 mod codec;
 mod copula;
+mod critic;
 mod gan;
 mod layers;
 mod mixture;
