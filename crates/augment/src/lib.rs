@@ -1,7 +1,11 @@
-//! Augmenters: more of the tail from the batch at hand.
+//! More of the tail: batches mixed ([`Mixup`], [`Remix`], [`CutMix`]), images and texts changed
+//! ([`Images`], [`Eda`], [`CharacterNoise`], [`Substitution`], [`BackTranslation`]), rows of tables made by
+//! models of the class ([`Copula`], [`Tvae`], [`CtGan`], [`Vae`], [`Gan`]), and a check that they are true
+//! to the data ([`Fidelity`], [`FidelityGate`], [`Transfer`]).
 //!
-//! An [`Augmenter`] takes a batch of features and soft targets and returns another;
-//! what it draws is decided by a seed, never by a hidden generator.
+//! An [`Augmenter`] takes a batch of features and soft targets and returns another, a
+//! [`TextAugmenter`] a text; what they draw is decided by a seed and drawn on the host, never by a
+//! hidden generator.
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
