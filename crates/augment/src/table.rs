@@ -61,3 +61,16 @@ pub(crate) fn check(
     }
     Ok(())
 }
+
+/// Mean and deviation of finite numbers, by the largest distance from the mean so that no square
+/// overflows; the deviation of equal numbers is 0.
+pub(crate) fn mean_deviation(values: &[f64]) -> (f64, f64) {
+    let n = values.len() as f64;
+    let mean = values.iter().map(|v| v / n).sum::<f64>();
+    let top = values.iter().map(|v| (v - mean).abs()).fold(0.0, f64::max);
+    if top == 0.0 {
+        return (mean, 0.0);
+    }
+    let square = values.iter().map(|v| ((v - mean) / top).powi(2)).sum::<f64>();
+    (mean, top * (square / n).sqrt())
+}

@@ -70,7 +70,7 @@ impl FidelityGate {
     ///
     /// # Errors
     /// Naming the parameter, its value and the range.
-    pub fn init(&self) -> Result<()> {
+    pub fn check(&self) -> Result<()> {
         for (name, value) in [
             ("max_column", self.max_column),
             ("max_pairs", self.max_pairs),
@@ -115,7 +115,7 @@ impl FidelityGate {
         class: usize,
         columns: &[Column],
     ) -> Result<Vec<bool>> {
-        self.init()?;
+        self.check()?;
         crate::table::check(real, columns, Some(labels), true)?;
         if synthetic.nrows() == 0 {
             return Ok(Vec::new());

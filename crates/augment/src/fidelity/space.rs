@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::columns::code;
 use crate::Column;
+use crate::table::mean_deviation;
 
 /// Numbers in units of the real rows' deviation, 0 where missing, with 0/1 for missing beside
 /// them; categories as codes, two of which differ by 1.
@@ -46,11 +47,8 @@ impl Space {
                 return Scale::Category(codes);
             }
             let known: Vec<f64> = x.iter().copied().filter(|v| !v.is_nan()).collect();
-            let n = known.len() as f64;
-            let mean = known.iter().map(|v| v / n).sum::<f64>();
-            let top = known.iter().map(|v| (v - mean).abs()).fold(0.0, f64::max);
-            let square = known.iter().map(|v| ((v - mean) / top).powi(2)).sum::<f64>();
-            let deviation = if top > 0.0 { top * (square / n).sqrt() } else { 1.0 };
+            let (mean, spread) = mean_deviation(&known);
+            let deviation = if spread > 0.0 { spread } else { 1.0 };
             Scale::Number { mean, deviation, missing: known.len() < x.len() }
         };
         Self { scales: real.columns().into_iter().zip(columns).map(scale).collect() }

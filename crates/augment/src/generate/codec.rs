@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::mixture::{self, Mode};
+use crate::table::mean_deviation;
 use crate::{Column, Error, Result};
 
 /// Deviations from a mode's mean that span `[-1, 1]` (Xu et al. 2019).
@@ -320,11 +321,9 @@ fn fit_column(
             range,
         },
         Normalisation::Standard => {
-            let n = known.len() as f64;
-            let mean = known.iter().map(|v| v / n).sum::<f64>();
-            let top = known.iter().map(|v| (v - mean).abs()).fold(f64::MIN_POSITIVE, f64::max);
-            let square = known.iter().map(|v| ((v - mean) / top).powi(2)).sum::<f64>();
-            Part::Standard { at: 0, mean, deviation: top * (square / n).sqrt(), range }
+            // Two distinct values at least, or the column would be constant.
+            let (mean, deviation) = mean_deviation(&known);
+            Part::Standard { at: 0, mean, deviation, range }
         }
     }
 }

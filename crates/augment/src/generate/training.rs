@@ -143,16 +143,19 @@ impl Batches {
         let mut conditions = Vec::new();
         let mut condition_width = 0;
         for &(input, levels) in &blocks[first..] {
-            let of = |level: usize| -> Vec<i32> {
-                let hot = |row: &usize| encoded[[*row, input + level]] == 1.0;
-                (0..encoded.nrows()).filter(hot).map(|row| row as i32).collect()
-            };
+            let mut rows = vec![Vec::new(); levels.len()];
+            for (row, inputs) in encoded.rows().into_iter().enumerate() {
+                let hot = |level: &usize| inputs[input + level] == 1.0;
+                if let Some(level) = (0..levels.len()).find(hot) {
+                    rows[level].push(row as i32);
+                }
+            }
             conditions.push(Condition {
                 input,
                 at: condition_width,
                 by_log: cumulative(levels.iter().map(|l| (l.count as f64).ln_1p())),
                 by_count: cumulative(levels.iter().map(|l| l.count as f64)),
-                rows: (0..levels.len()).map(of).collect(),
+                rows,
             });
             condition_width += levels.len();
         }
