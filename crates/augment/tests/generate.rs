@@ -159,6 +159,33 @@ fn a_diverged_run_says_at_which_step() {
     assert!(error.to_string().starts_with("training diverged at step"), "{error}");
 }
 
+/// Counts the epochs that were told.
+#[derive(Default)]
+struct Epochs(std::sync::atomic::AtomicU64);
+
+impl counterweight_core::Progress for Epochs {
+    fn start(&self, _: &str, _: u64) {}
+    fn update(&self, done: u64, _: &str) {
+        self.0.store(done, std::sync::atomic::Ordering::Relaxed);
+    }
+    fn finish(&self, _: &str) {}
+}
+
+#[test]
+fn training_that_gets_no_nearer_stops() {
+    let (x, labels, columns) = table(60, 1);
+    let training = Training::new(x.view(), &columns, &labels).unwrap();
+    // A rate that moves nothing: the second or a later look is not better.
+    let still = Tvae::new().with_epochs(2000).with_batch(20).with_learning_rate(1e-12);
+    let seen = Epochs::default();
+    still.clone().with_patience(Some(2)).fit(training, &Device::flex(), &seen).unwrap();
+    let stopped = seen.0.into_inner();
+    assert!((30..2000).contains(&stopped) && stopped % 10 == 0, "{stopped}");
+    let seen = Epochs::default();
+    still.with_epochs(25).fit(training, &Device::flex(), &seen).unwrap();
+    assert_eq!(seen.0.into_inner(), 25);
+}
+
 #[test]
 fn a_saved_model_makes_the_same_rows() {
     let (x, labels, columns) = table(90, 2);

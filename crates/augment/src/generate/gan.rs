@@ -14,8 +14,7 @@ use super::layers::{
 };
 use super::store::Stored;
 use super::training::{
-    Batches, Drawn, Schedule, Training, Verdict, Watch, like_real, of_class, on_one_thread,
-    positive, tell,
+    Batches, Drawn, Schedule, Training, Watch, like_real, of_class, on_one_thread, positive, tell,
 };
 use super::{Generator, stream};
 use crate::Result;
@@ -352,8 +351,7 @@ fn train(
         let asked = upload(drawn.conditions.clone(), batches.condition_width(), device);
         (Tensor::cat(vec![z, asked.clone()], 1), asked)
     };
-    let mut watch = schedule.patience.map(|patience| Watch::new(&training, patience));
-    let mut best = None;
+    let mut watch = Watch::new(&training, schedule);
     progress.start("training", schedule.epochs as u64);
     for epoch in 0..schedule.epochs {
         let mut last = 0.0;
@@ -412,26 +410,18 @@ fn train(
             last = finite(loss, step, "loss")?;
             generator.step(used, &gradients, settings.adam);
         }
-        let mut look = None;
-        if let Some(watch) = &mut watch
-            && Watch::due(epoch, schedule.epochs)
-        {
-            let rows = watch.rows();
+        let sample = |rows| {
             let asked = like_real(batches, rows, &mut rng);
-            let made = make(&head, generator.plain(), &running, asked, &mut rng, &plain)?;
-            let (distance, verdict) = watch.look(made.view());
-            look = Some(distance);
-            if verdict == Verdict::Better {
-                best = Some((generator.clone(), running.clone()));
-            } else if verdict == Verdict::Stop {
-                tell(progress, epoch, last, look);
-                break;
-            }
-        }
+            make(&head, generator.plain(), &running, asked, &mut rng, &plain)
+        };
+        let (look, stop) = watch.after(epoch, sample, || (generator.clone(), running.clone()))?;
         tell(progress, epoch, last, look);
+        if stop {
+            break;
+        }
     }
     progress.finish("");
-    let (weights, running) = best.unwrap_or((generator, running));
+    let (weights, running) = watch.best_or((generator, running));
     let model = GanModel { head, weights, running, device: plain };
     model.check_finite(schedule.epochs * steps)?;
     Ok(model)

@@ -217,54 +217,57 @@ impl Batches {
     }
 }
 
-/// Watches how near samples are to the training rows, and says when to stop.
+/// Watches how near samples are to the training rows, keeps the best weights `S` and says when
+/// to stop; without a patience it does nothing.
 #[derive(Debug)]
-pub(crate) struct Watch<'a> {
-    x: ArrayView2<'a, f64>,
-    columns: &'a [Column],
-    patience: usize,
-    best: f64,
+pub(crate) struct Watch<'a, S> {
+    training: Training<'a>,
+    epochs: usize,
+    patience: Option<usize>,
+    nearest: f64,
     since: usize,
+    best: Option<S>,
 }
 
-/// What a look at the samples said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// The best so far.
-    Better,
-    /// Not better.
-    Worse,
-    /// Not better for as long as the patience lasts.
-    Stop,
-}
-
-impl<'a> Watch<'a> {
-    pub(crate) fn new(training: &Training<'a>, patience: usize) -> Self {
-        let (x, columns) = (training.x, training.columns);
-        Self { x, columns, patience, best: f64::INFINITY, since: 0 }
-    }
-
-    /// Whether this is an epoch to look at.
-    pub(crate) fn due(epoch: usize, epochs: usize) -> bool {
-        (epoch + 1).is_multiple_of(EVERY) || epoch + 1 == epochs
-    }
-
-    /// Rows to look at.
-    pub(crate) fn rows(&self) -> usize {
-        self.x.nrows().clamp(1, LOOK)
-    }
-
-    /// Looks at samples drawn like the training rows.
-    pub(crate) fn look(&mut self, samples: ArrayView2<'_, f64>) -> (f64, Verdict) {
-        let distance =
-            |at: usize| column_distance(self.x.column(at), samples.column(at), self.columns[at]);
-        let mean = (0..self.columns.len()).map(distance).sum::<f64>() / self.columns.len() as f64;
-        if mean < self.best {
-            (self.best, self.since) = (mean, 0);
-            return (mean, Verdict::Better);
+impl<'a, S> Watch<'a, S> {
+    pub(crate) fn new(training: &Training<'a>, schedule: &Schedule) -> Self {
+        Self {
+            training: *training,
+            epochs: schedule.epochs,
+            patience: schedule.patience,
+            nearest: f64::INFINITY,
+            since: 0,
+            best: None,
         }
-        self.since += 1;
-        (mean, if self.since >= self.patience { Verdict::Stop } else { Verdict::Worse })
+    }
+
+    /// Looks at as many samples as `sample` is asked for, drawn like the training rows, where an
+    /// epoch is due. Gives their distance and whether to stop.
+    pub(crate) fn after(
+        &mut self,
+        epoch: usize,
+        sample: impl FnOnce(usize) -> Result<Array2<f64>>,
+        weights: impl FnOnce() -> S,
+    ) -> Result<(Option<f64>, bool)> {
+        let due = (epoch + 1).is_multiple_of(EVERY) || epoch + 1 == self.epochs;
+        let Some(patience) = self.patience.filter(|_| due) else {
+            return Ok((None, false));
+        };
+        let Training { x, columns, .. } = self.training;
+        let samples = sample(x.nrows().min(LOOK))?;
+        let distance = |at: usize| column_distance(x.column(at), samples.column(at), columns[at]);
+        let mean = (0..columns.len()).map(distance).sum::<f64>() / columns.len() as f64;
+        if mean < self.nearest {
+            (self.nearest, self.since, self.best) = (mean, 0, Some(weights()));
+        } else {
+            self.since += 1;
+        }
+        Ok((Some(mean), self.since >= patience))
+    }
+
+    /// The best weights, or the last.
+    pub(crate) fn best_or(self, last: S) -> S {
+        self.best.unwrap_or(last)
     }
 }
 

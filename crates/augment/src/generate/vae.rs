@@ -9,7 +9,7 @@ use super::codec::{Codec, Normalisation};
 use super::layers::{Adam, Weights, blocks_loss, finite, gumbel, layer, normal, numbers, upload};
 use super::store::Stored;
 use super::training::{
-    Batches, Schedule, Training, Verdict, Watch, like_real, of_class, on_one_thread, positive, tell,
+    Batches, Schedule, Training, Watch, like_real, of_class, on_one_thread, positive, tell,
 };
 use super::{Generator, stream};
 use crate::Result;
@@ -284,8 +284,7 @@ fn train(
 
     let batch = schedule.batch;
     let steps = batches.rows().div_ceil(batch);
-    let mut watch = schedule.patience.map(|patience| Watch::new(&training, patience));
-    let mut best = None;
+    let mut watch = Watch::new(&training, schedule);
     progress.start("training", schedule.epochs as u64);
     for epoch in 0..schedule.epochs {
         let mut last = 0.0;
@@ -311,26 +310,18 @@ fn train(
             decoder.step(decode, &gradients, settings.adam);
             decoder.map(deviation, |d| d.clamp(DEVIATIONS[0], DEVIATIONS[1]));
         }
-        let mut look = None;
-        if let Some(watch) = &mut watch
-            && Watch::due(epoch, schedule.epochs)
-        {
-            let rows = watch.rows();
+        let sample = |rows| {
             let asked = like_real(batches, rows, &mut rng);
-            let made = make(&head, decoder.plain(), asked, &mut rng, &plain)?;
-            let (distance, verdict) = watch.look(made.view());
-            look = Some(distance);
-            if verdict == Verdict::Better {
-                best = Some(decoder.clone());
-            } else if verdict == Verdict::Stop {
-                tell(progress, epoch, last, look);
-                break;
-            }
-        }
+            make(&head, decoder.plain(), asked, &mut rng, &plain)
+        };
+        let (look, stop) = watch.after(epoch, sample, || decoder.clone())?;
         tell(progress, epoch, last, look);
+        if stop {
+            break;
+        }
     }
     progress.finish("");
-    let decoder = best.unwrap_or(decoder).plain().to_vec();
+    let decoder = watch.best_or(decoder).plain().to_vec();
     for tensor in &decoder {
         let sum = tensor.clone().abs().sum();
         finite(sum, schedule.epochs * steps, "sum of the decoder's weights")?;
