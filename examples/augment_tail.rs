@@ -113,7 +113,7 @@ fn table(args: &Args) -> Result<(), Failed> {
     let gate = FidelityGate::new();
     for (what, config) in generators(args) {
         let training = Training::new(train.features(), table.kinds(), train.labels())?;
-        let model = config.fit(training, &Device::flex(), &TerminalProgress::new())?;
+        let model = config.fit(training, &device::from_env()?, &TerminalProgress::new())?;
         let made = model.sample(rare, missing, derive(args.seed, 1))?;
         let keep = gate.keep(train.features(), train.labels(), made.view(), rare, table.kinds())?;
         let rows = |wanted: bool| -> Vec<usize> {
@@ -201,7 +201,7 @@ fn digits(args: &Args) -> Result<(), Failed> {
         values.extend(cells[..64].iter().map(|v| v / 16.0));
         labels.push(cells[64] as usize);
     }
-    let device = Device::flex();
+    let device = device::from_env()?;
     let features = Tensor::<1>::from_floats(values.as_slice(), &device).reshape([12, 1, 8, 8]);
     let targets = Targets::from_ids(&labels, &device).dense(&Tensor::zeros([12, 10], &device));
     let batch = Batch { features, targets };

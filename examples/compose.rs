@@ -31,7 +31,7 @@ impl Mlp {
 }
 
 fn main() -> Result<(), BoxError> {
-    let device = Device::flex().autodiff(); // or Device::wgpu(..), Device::cuda(0)
+    let device = device::from_env()?.autodiff(); // or Device::flex(), Device::cuda(0), ...
     let table = Table::read_csv("data/churn/mlc_churn.csv.gz", "churn")?;
     let [train, dev, test] = table.split_scaled([0.6, 0.2, 0.2], 7)?;
     let profile = train.profile()?;

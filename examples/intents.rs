@@ -66,7 +66,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<()> {
     let clock = Instant::now();
-    let device = Device::flex();
+    let device = device::from_env()?;
     let stop = Arc::new(AtomicBool::new(false));
     let handler = stop.clone();
     // Without a handler Ctrl-C ends the process; the checkpoints still resume.

@@ -144,7 +144,7 @@ fn main() -> Result<(), BoxError> {
         let mut seen = vec![Vec::new(); metrics.len()];
         for seed in 0..args.seeds {
             let recipe = Recipe { seed, loss: loss.clone(), ..base.clone() };
-            let trained = train(&recipe, &splits, &Device::flex(), &TrainOptions::new())?;
+            let trained = train(&recipe, &splits, &device::from_env()?, &TrainOptions::new())?;
             let tally = trained.model.evaluate(&splits.test)?.tally();
             for (values, metric) in seen.iter_mut().zip(metrics) {
                 values.push(tally.metric(metric, &splits.profile).ok_or("undefined metric")?);

@@ -70,7 +70,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<()> {
     let start = Instant::now();
-    let device = Device::flex();
+    let device = device::from_env()?;
     let treatment = treatment(args)?;
     if let Some(row) = args.texts.iter().position(|t| !t.contains(char::is_alphanumeric)) {
         return Err(Error::EmptyText { row });

@@ -128,6 +128,14 @@ pub enum Error {
         /// What differs.
         what: &'static str,
     },
+    /// A device that this build or this machine does not have.
+    #[error("no device {name:?}: {reason}")]
+    NoDevice {
+        /// The name asked for.
+        name: String,
+        /// Why not, with what there is.
+        reason: String,
+    },
     /// A tensor could not be read from its device.
     #[error("cannot read a tensor from its device: {reason}")]
     Device {

@@ -38,3 +38,6 @@ mod recipes {}
 
 #[doc = include_str!("../docs/devices.md")]
 mod devices {}
+
+#[doc = include_str!("../docs/gpu.md")]
+mod gpu {}

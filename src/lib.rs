@@ -47,6 +47,7 @@ pub use counterweight_tuner as tuner;
 
 mod compare;
 mod data;
+pub mod device;
 mod error;
 #[cfg(doctest)]
 mod guide;

@@ -11,6 +11,7 @@ pub use crate::augment::{
 pub use crate::core::{
     ClassProfile, LabelEncoder, NoProgress, Progress, Segment, SegmentRule, Split, TerminalProgress,
 };
+pub use crate::device;
 pub use crate::encoder::{
     Attribution, Checkpoint, Encoder, EncoderConfig, LoraConfig, NgramConfig, Pooling,
     PretrainedConfig, SentenceEncoder, TransformerConfig, seeded,

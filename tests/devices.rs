@@ -1,34 +1,34 @@
-//! One suite on every device of this build: flex by default, wgpu with `--features wgpu`.
+//! One suite on every device of this build and machine: flex by default, a card or a driver that
+//! draws in software with `--features wgpu` or another.
 
 mod common;
+
+use std::sync::LazyLock;
 
 use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::{DType, TensorData};
 use counterweight::augment::Batch;
 use counterweight::encoder::{Architecture, Encoded, TextBatch};
+use counterweight::kernels;
 use counterweight::losses::{BatchInfo, Input};
 use counterweight::prelude::*;
 
-fn devices() -> Vec<(&'static str, Device)> {
-    let devices = [
-        #[cfg(feature = "flex")]
-        ("flex", Device::flex()),
-        #[cfg(feature = "ndarray")]
-        ("ndarray", Device::ndarray()),
-        #[cfg(feature = "wgpu")]
-        ("wgpu", Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
-    ];
-    devices.into_iter().filter(|(name, device)| works(name, device)).collect()
-}
-
-/// Whether the machine has the device; where the peers of the tests are installed it must.
-fn works(name: &str, device: &Device) -> bool {
-    let works = std::panic::catch_unwind(|| Tensor::<1>::ones([1], device).into_data()).is_ok();
-    if !works {
-        assert!(std::env::var_os("COUNTERWEIGHT_PEERS").is_none(), "no {name}");
-        eprintln!("skipped: this machine has no driver for {name}");
-    }
-    works
+/// Every device of this build and machine, by name.
+fn devices() -> &'static [(String, Device)] {
+    static FOUND: LazyLock<Vec<(String, Device)>> = LazyLock::new(|| {
+        let found: Vec<(String, Device)> =
+            device::available().into_iter().map(|it| (it.name, it.device)).collect();
+        for wanted in ["vulkan", "wgpu"] {
+            let built = cfg!(feature = "wgpu") && (wanted == "wgpu" || cfg!(feature = "vulkan"));
+            if built && !found.iter().any(|(name, _)| name.starts_with(wanted)) {
+                // Where the peers of the tests are installed there must be one.
+                assert!(std::env::var_os("COUNTERWEIGHT_PEERS").is_none(), "no {wanted}");
+                eprintln!("skipped: this machine has no driver for {wanted}");
+            }
+        }
+        found
+    });
+    &FOUND
 }
 
 fn rows(device: &Device) -> Tensor<2> {
@@ -36,11 +36,25 @@ fn rows(device: &Device) -> Tensor<2> {
     Tensor::from_data(TensorData::new(values, [6, 4]), device)
 }
 
+/// How far a number may be from flex's, of its size or of 1: rounding in another order of
+/// summation.
+fn tolerance(dtype: DType) -> f64 {
+    match dtype {
+        DType::F16 => 4e-3,
+        DType::BF16 => 3e-2,
+        _ => 2e-5,
+    }
+}
+
 fn close(name: &str, got: &[f64], expected: &[f64]) {
+    close_in(DType::F32, name, got, expected);
+}
+
+fn close_in(dtype: DType, name: &str, got: &[f64], expected: &[f64]) {
     assert_eq!(got.len(), expected.len());
     for (g, e) in got.iter().zip(expected) {
-        // f32 throughout, with another order of summation.
-        assert!((g - e).abs() <= 2e-5 * e.abs().max(1.0), "{name}: {g} but flex has {e}");
+        let allowed = tolerance(dtype) * e.abs().max(1.0);
+        assert!((g - e).abs() <= allowed, "{name}: {g} but flex has {e}");
     }
 }
 
@@ -49,7 +63,7 @@ fn agree(what: &str, f: impl Fn(&Device) -> Vec<f64>) {
     let expected = f(&Device::flex());
     assert!(expected.iter().all(|v| v.is_finite()));
     for (name, device) in devices() {
-        close(&format!("{what} on {name}"), &f(&device), &expected);
+        close(&format!("{what} on {name}"), &f(device), &expected);
     }
 }
 
@@ -262,7 +276,7 @@ fn training_runs_and_models_move_between_devices() {
     for kind in ["ngram", "transformer"] {
         let recipe = Recipe { epochs: 2, ..common::small(kind) };
         for (name, device) in devices() {
-            let model = train(&recipe, &splits, &device, &TrainOptions::new()).unwrap().model;
+            let model = train(&recipe, &splits, device, &TrainOptions::new()).unwrap().model;
             let root = tempfile::tempdir().unwrap();
             let dir = root.path().join("model");
             model.save(&dir).unwrap();
@@ -273,4 +287,271 @@ fn training_runs_and_models_move_between_devices() {
             close(&format!("{kind} from {name} to flex"), &there, &here);
         }
     }
+}
+
+#[test]
+fn blocks_and_their_gradients_agree() {
+    // Tokens of two texts, the second padded; wider than a register of any device.
+    let (rows, width, heads) = (14, 36, 3);
+    let mask = |device: &Device| {
+        let seen: Vec<f32> = (0..rows).map(|i| f32::from(u8::from(i < 11))).collect();
+        Tensor::<2>::from_data(TensorData::new(seen, [2, 7]), device)
+    };
+    // What stands where the mask is 0 has no meaning.
+    let attend = |x: Tensor<2>, device: &Device, causal: bool| {
+        let mask = mask(device);
+        kernels::attention(x, mask.clone(), heads, causal, 0.0) * mask.reshape([rows, 1])
+    };
+    let vector = |n: usize, device: &Device| numbers(1, n, device).reshape([n]);
+    type Op<'a> = Box<dyn Fn(Tensor<2>, &Device) -> Tensor<2> + 'a>;
+    let ops: Vec<(&str, Op<'_>)> = vec![
+        (
+            "dense",
+            Box::new(|x, device| {
+                kernels::dense(x, numbers(width, 20, device) / 6.0, vector(20, device))
+            }),
+        ),
+        ("gelu", Box::new(|x, _| kernels::gelu(x))),
+        (
+            "add and norm",
+            Box::new(|x, device| {
+                let residual = numbers(rows, width, device).flip([1]);
+                kernels::add_norm(x, residual, vector(width, device), vector(width, device), 1e-5)
+            }),
+        ),
+        ("attention", Box::new(|x, device| attend(x, device, false))),
+        ("causal attention", Box::new(|x, device| attend(x, device, true))),
+    ];
+    for (name, op) in &ops {
+        agree(name, |device| {
+            let device = device.clone().autodiff();
+            let x = (numbers(rows, width, &device) / 3.0).require_grad();
+            let y = op(x.clone(), &device);
+            let gradient = x.grad(&(y.clone() * y.clone()).sum().backward()).unwrap();
+            [read(y), read(gradient)].concat()
+        });
+    }
+    for (name, device) in devices() {
+        let device = device.clone().autodiff();
+        device.seed(3);
+        let x = Tensor::<2>::ones([200, 200], &device).require_grad();
+        let kept = kernels::dropout(x.clone(), 0.25);
+        let gradient = x.grad(&kept.clone().sum().backward()).unwrap();
+        let kept = read(kept);
+        assert_eq!(kept, read(gradient), "{name}");
+        let zeros = kept.iter().filter(|&&v| v == 0.0).count() as f64 / kept.len() as f64;
+        assert!((zeros - 0.25).abs() < 0.02, "{name}: {zeros}");
+        assert!(kept.iter().all(|&v| v == 0.0 || (v - 4.0 / 3.0).abs() < 1e-6), "{name}");
+    }
+}
+
+#[test]
+fn metrics_read_logits_of_any_device() {
+    let truth = [0, 1, 2, 3, 3, 0];
+    agree("predictions", |device| {
+        let predictions = Predictions::from_logits(&truth, rows(device)).unwrap();
+        let tally = predictions.tally();
+        let mut out: Vec<f64> = predictions.probabilities().iter().copied().collect();
+        let profile = ClassProfile::from_counts([2, 1, 1, 2]).unwrap();
+        for metric in [Metric::Accuracy, Metric::BalancedAccuracy] {
+            out.extend(tally.metric(metric, &profile));
+        }
+        out
+    });
+}
+
+#[test]
+fn half_precision_agrees_where_a_device_has_it() {
+    let profile = ClassProfile::from_counts([900, 90, 9, 1]).unwrap();
+    let configs: [LossConfig; 5] = [
+        CrossEntropyConfig::new().into(),
+        FocalConfig::new().into(),
+        LogitAdjustedConfig::new().into(),
+        BceConfig::new().into(),
+        AsymmetricConfig::new().into(),
+    ];
+    let run = |config: &LossConfig, device: &Device, dtype: DType| {
+        let device = device.clone().autodiff();
+        let loss = config.init(&profile, &device).unwrap();
+        let (x, targets) = batch(config, false, &device);
+        let x = x.cast(dtype).require_grad();
+        let value = loss.forward(x.clone(), &targets, Reduction::Mean);
+        let gradient = x.grad(&value.clone().backward()).unwrap();
+        [read(value), read(gradient)].concat()
+    };
+    for (name, device) in devices() {
+        for dtype in [DType::F16, DType::BF16] {
+            if !device.supports_dtype(dtype) {
+                eprintln!("{name} does not compute in {dtype:?}");
+                continue;
+            }
+            for config in &configs {
+                // The inputs are rounded, so the reference takes the rounded ones.
+                let expected = run(config, &Device::flex(), dtype);
+                let what = format!("{} in {dtype:?} on {name}", config.kind());
+                close_in(dtype, &what, &run(config, device, dtype), &expected);
+            }
+        }
+    }
+}
+
+/// The trained weights, in the order of their names.
+fn weights(model: &Model) -> Vec<f64> {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("model");
+    model.save(&dir).unwrap();
+    let bytes = std::fs::read(dir.join("model.safetensors")).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let mut names = file.names();
+    names.sort_unstable();
+    let floats = |name: &&str| {
+        let bytes = file.tensor(name).unwrap().data().to_vec();
+        bytes
+            .chunks_exact(4)
+            .map(|b| f64::from(f32::from_le_bytes(b.try_into().unwrap())))
+            .collect()
+    };
+    names.iter().map(floats).collect::<Vec<Vec<f64>>>().concat()
+}
+
+#[test]
+fn several_devices_train_the_model_of_one() {
+    let splits = common::intents();
+    for (kind, augment) in [("ngram", "balanced_mixup"), ("transformer", "none")] {
+        let mut recipe = Recipe { epochs: 3, dropout: 0.0, ..common::small(kind) };
+        if let EncoderConfig::Transformer(config) = &mut recipe.encoder {
+            (config.hidden_dropout_prob, config.attention_probs_dropout_prob) = (0.0, 0.0);
+        }
+        recipe.augment = serde_json::from_str(&format!(r#"{{"kind": "{augment}"}}"#)).unwrap();
+        let run = |devices: Vec<Device>| {
+            let options = TrainOptions::new().with_devices(devices);
+            weights(&train(&recipe, &splits, &Device::flex(), &options).unwrap().model)
+        };
+        let one = run(Vec::new());
+        let every = devices().iter().map(|(_, device)| device.clone()).collect();
+        for devices in [vec![Device::flex()], vec![Device::flex(); 3], every] {
+            let workers = devices.len() + 1;
+            let several = run(devices);
+            let apart = one.iter().zip(&several).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            assert!(apart <= 1e-4, "{kind} on {workers} devices: {apart}");
+            assert_eq!(one.len(), several.len());
+        }
+    }
+}
+
+#[test]
+fn devices_have_names() {
+    for found in device::available() {
+        assert_eq!(device::named(&found.name).unwrap(), found.device);
+        assert!(Tensor::<1>::ones([3], &found.device).sum().into_scalar::<f32>() == 3.0);
+    }
+    for (name, reason) in [
+        ("abacus", "this build has"),
+        ("", "this build has"),
+        ("flex:1", "has one device"),
+        ("flex:one", "a number from 0"),
+    ] {
+        let error = device::named(name).unwrap_err().to_string();
+        assert!(error.contains(reason) && error.contains(&format!("{name:?}")), "{error}");
+    }
+    #[cfg(feature = "wgpu")]
+    {
+        let error = device::named("wgpu:99").unwrap_err().to_string();
+        assert!(error.contains("0 to ") || error.contains("no driver"), "{error}");
+    }
+}
+
+/// Runs `f` on a device that records operations instead of computing them, so that a tensor
+/// read back inside has no value and the read panics.
+fn records(what: &str, f: impl FnOnce(&Device)) {
+    let device = Device::capture();
+    let graph = device.capture_scope(|scope| {
+        f(&device);
+        scope.complete([], [])
+    });
+    let operations = graph.unwrap_or_else(|e| panic!("{what}: {e}")).graph.operations.len();
+    assert!(operations > 0, "{what} did nothing");
+}
+
+/// Numbers that the recording device does not know beforehand, as it knows constants.
+fn computed<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    x.exp()
+}
+
+#[test]
+fn nothing_is_read_back_inside_a_step() {
+    let read_back = std::panic::catch_unwind(|| {
+        records("a read", |device| drop(computed(rows(device)).sum().into_data()));
+    });
+    assert!(read_back.is_err(), "the recording device gave a value");
+
+    let profile = ClassProfile::from_counts([900, 90, 9, 1]).unwrap();
+    for kind in LossKind::ALL {
+        for soft in [false, true] {
+            records(&format!("{kind}"), |device| {
+                let mut loss = kind.config().init(&profile, device).unwrap();
+                let (x, targets) = batch(&kind.config(), soft, device);
+                let x = computed(x).clamp(-0.9, 0.9);
+                let targets = match targets {
+                    Targets::Ids(ids) => Targets::Ids(ids + 0),
+                    Targets::Soft(soft) => Targets::Soft(soft + 0.0),
+                };
+                let info =
+                    BatchInfo { features: Some(&x), teacher: Some(&x), ..BatchInfo::default() };
+                loss.begin_batch(&info);
+                let value = loss.forward(x.clone(), &targets, Reduction::WeightedMean);
+                loss.end_batch(x, &targets);
+                drop(value);
+            });
+        }
+    }
+    let pictures = |device: &Device| Batch {
+        features: computed((numbers(6, 3 * 7 * 9, device) / 6.0).reshape([6, 3, 7, 9])),
+        targets: computed(numbers(6, 4, device)),
+    };
+    let plain = |device: &Device| Batch {
+        features: computed(rows(device)),
+        targets: computed(rows(device)),
+    };
+    use ImageTransform::{Crop, Erase, FlipHorizontal, Jitter, Noise, Rotate};
+    let jitter = Jitter { brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.2 };
+    let erase = Erase { probability: 0.7, area: [0.05, 0.3], aspect: [0.5, 2.0] };
+    let mut images = Images::new();
+    images.transforms = vec![
+        FlipHorizontal { probability: 0.5 },
+        Crop { padding: 2 },
+        Rotate { degrees: 30.0 },
+        jitter,
+        Noise { deviation: 0.1 },
+        erase,
+    ];
+    let images = images.init(&profile).unwrap();
+    records("images", |device| drop(images.augment(pictures(device), 5)));
+    records("CutMix", |device| drop(CutMix::new().init().unwrap().augment(pictures(device), 5)));
+    records("mixup", |device| drop(Mixup::new().init().unwrap().augment(plain(device), 5)));
+    records("remix", |device| {
+        drop(Remix::new().init(&profile).unwrap().augment(plain(device), 5));
+    });
+    records("token dropout", |device| {
+        drop(TokenDropout::new().init().unwrap().augment(plain(device), 5));
+    });
+    let x = ndarray::Array2::from_shape_fn((6, 4), |(i, j)| (i * 7 % 5 + j) as f64);
+    let plan = Smote::new().with_k(1).plan(&x, &[0, 0, 0, 0, 1, 1]).unwrap();
+    records("plan", |device| drop(plan.apply_tensor(computed(rows(device))).unwrap()));
+    let config = TransformerConfig {
+        vocab_size: 20,
+        hidden_size: 12,
+        num_attention_heads: 3,
+        max_position_embeddings: 12,
+        ..TransformerConfig::default()
+    };
+    records("encoder", |device| {
+        let model = config.init(device).unwrap();
+        let rows = [vec![5, 6, 7], vec![2, 19]].map(|ids| Encoded {
+            weights: vec![1.0; ids.len()],
+            types: Vec::new(),
+            ids,
+        });
+        drop(model.encode(&TextBatch::new(&rows.each_ref(), device)));
+    });
 }

@@ -3,6 +3,7 @@
 mod augmentation;
 mod checkpoint;
 mod prepared;
+mod replicas;
 mod session;
 
 use std::fmt;
@@ -48,6 +49,7 @@ pub struct TrainOptions {
     checkpoint: Option<PathBuf>,
     resume: bool,
     stop: Option<Arc<AtomicBool>>,
+    devices: Vec<Device>,
 }
 
 impl fmt::Debug for TrainOptions {
@@ -55,13 +57,20 @@ impl fmt::Debug for TrainOptions {
         f.debug_struct("TrainOptions")
             .field("checkpoint", &self.checkpoint)
             .field("resume", &self.resume)
+            .field("devices", &self.devices)
             .finish_non_exhaustive()
     }
 }
 
 impl Default for TrainOptions {
     fn default() -> Self {
-        Self { progress: Arc::new(NoProgress), checkpoint: None, resume: false, stop: None }
+        Self {
+            progress: Arc::new(NoProgress),
+            checkpoint: None,
+            resume: false,
+            stop: None,
+            devices: Vec::new(),
+        }
     }
 }
 
@@ -92,6 +101,17 @@ impl TrainOptions {
     #[must_use]
     pub fn with_resume(mut self, resume: bool) -> Self {
         self.resume = resume;
+        self
+    }
+
+    /// Further devices, which share the encoder's work on each batch with the device that
+    /// [`train`] is given: each computes, and goes back through, an even part of every class of
+    /// the batch with a copy of the weights; head, loss and step stay on the first. The result is
+    /// that of one device but for rounding, and, where the recipe drops units, for the draws. A
+    /// batch with fewer rows than devices is the first's alone.
+    #[must_use]
+    pub fn with_devices(mut self, devices: impl IntoIterator<Item = Device>) -> Self {
+        self.devices = devices.into_iter().collect();
         self
     }
 

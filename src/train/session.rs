@@ -4,7 +4,7 @@ use burn::grad_clipping::GradientClippingConfig;
 use burn::module::Module;
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
-use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
+use burn::optim::{ModuleOptimizer, SgdConfig};
 use burn::tensor::{Device, Tensor};
 use counterweight_augment::Batch;
 use counterweight_core::{derive, rng};
@@ -16,6 +16,7 @@ use rand::seq::SliceRandom;
 
 use super::augmentation::Augmentation;
 use super::checkpoint::{Checkpoint, State};
+use super::replicas::Replicas;
 use super::{Epoch, Prepared, TrainOptions, Trained};
 use crate::model::probabilities;
 use crate::{Error, Model, OptimizerKind, Recipe, Result};
@@ -41,6 +42,7 @@ pub(super) struct Session<'a> {
     loss: Box<dyn Loss>,
     sampler: Box<dyn IndexSampler>,
     augmentation: Augmentation,
+    replicas: Replicas,
     lengths: Vec<usize>,
     steps_per_epoch: usize,
     checkpoint: Option<Checkpoint>,
@@ -71,6 +73,7 @@ impl<'a> Session<'a> {
                 data.train_labels(),
                 derive(recipe.seed, stream::PARTNERS),
             )?,
+            replicas: Replicas::new(&tracked, &options.devices),
             lengths: data.train().iter().map(Encoded::len).collect(),
             steps_per_epoch: data.train().len().div_ceil(recipe.batch_size),
             checkpoint: (options.checkpoint.as_ref())
@@ -199,11 +202,11 @@ impl<'a> Session<'a> {
             let step = epoch * self.steps_per_epoch + i;
             let step_seed = derive(derive(seed, stream::STEP), step as u64);
             // Burn's dropout layers draw from the device's generator.
-            self.device.seed(step_seed);
+            self.replicas.seed(step_seed);
             let (loss, logits, targets) = self.batch_loss(&model, rows, step_seed)?;
             sum = sum + loss.clone().inner() * rows.len() as f64;
             seen += rows.len();
-            let gradients = GradientsParams::from_grads(loss.backward(), &model);
+            let gradients = self.replicas.gradients(loss.backward(), &model);
             let rate = self.recipe.optimizer.learning_rate
                 * self.recipe.optimizer.schedule.factor(step, total);
             model = optimizer.step(rate, model, gradients);
@@ -233,10 +236,8 @@ impl<'a> Session<'a> {
         let (data, device) = (self.data, self.device.clone());
         let labels = data.train_labels();
         let classes = data.profile().classes();
-        let targets_of = |rows: &[usize]| {
-            let ids: Vec<usize> = rows.iter().map(|&row| labels[row]).collect();
-            Targets::from_ids(&ids, &device)
-        };
+        let labels_of = |rows: &[usize]| rows.iter().map(|&row| labels[row]).collect::<Vec<_>>();
+        let targets_of = |rows: &[usize]| Targets::from_ids(&labels_of(rows), &device);
         let dense =
             |rows: &[usize]| targets_of(rows).dense(&Tensor::zeros([rows.len(), classes], &device));
         let batch_of = |rows: &[usize]| {
@@ -250,11 +251,14 @@ impl<'a> Session<'a> {
             None => batch_of(rows),
         };
         self.augmentation.tokens(&mut batch, || dense(rows), seed);
-        let mut features = model.features(&batch);
+        let mut features = self.replicas.features(model, &batch, &labels_of(rows));
         let mut targets = targets_of(rows);
-        let partners = self.augmentation.partners(rows.len()).map(|partners| Batch {
-            features: model.features(&batch_of(&partners)),
-            targets: dense(&partners),
+        let partners = self.augmentation.partners(rows.len()).map(|partners| {
+            let labels = labels_of(&partners);
+            Batch {
+                features: self.replicas.features(model, &batch_of(&partners), &labels),
+                targets: dense(&partners),
+            }
         });
         let own = || Batch { features: features.clone(), targets: dense(rows) };
         if let Some(mixed) = self.augmentation.features(own, partners, seed) {

@@ -1,7 +1,7 @@
 use burn::optim::{AdamWState, AdaptiveMomentumState, LearningRate, ModuleOptimizer, Optimizer};
 use burn::tensor::{Device, Tensor};
 use counterweight_core::ensure;
-use counterweight_kernels::{AdamStep, adam_step};
+use counterweight_kernels::{AdamStep, adam_step, widen};
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
@@ -82,7 +82,8 @@ impl Optimizer for AdamW {
             Some(AdamWState { momentum }) => {
                 (momentum.time + 1, [momentum.moment_1, momentum.moment_2])
             }
-            None => (1, [grad.zeros_like(), grad.zeros_like()]),
+            // Moments of f16 and bf16 are kept in f32.
+            None => (1, [widen(grad.zeros_like()), widen(grad.zeros_like())]),
         };
         let step = AdamStep {
             rate: lr,

@@ -1,11 +1,13 @@
 //! A step of AdamW in one pass.
 
-// Burn deprecates its ndarray backend, which we still serve.
-#![cfg_attr(feature = "ndarray", allow(deprecated))]
+// Burn deprecates its backends on ndarray and LibTorch, which we still serve.
+#![cfg_attr(any(feature = "ndarray", feature = "tch"), allow(deprecated))]
 
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, Dispatch, backend_extension};
+use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
+
+use crate::composed::{narrow, wide};
 
 /// The numbers of a step of AdamW (Loshchilov and Hutter, ICLR 2019).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -35,6 +37,9 @@ impl AdamStep {
 /// `m̂`, `v̂` corrected for the beginning at 0,
 /// `w = (1 − rate · decay) w − rate · m̂ / (√v̂ + ε)`.
 ///
+/// Weights in f16 or bf16 are stepped in f32; keep their moments in f32, since a thousandth of
+/// a moment is less than bf16 tells apart.
+///
 /// On the CPU one pass in place where nobody else holds the tensors.
 ///
 /// # Panics
@@ -61,7 +66,9 @@ pub fn adam_step<const D: usize>(
 #[backend_extension(
     Flex: cfg(feature = "flex"),
     NdArray: cfg(feature = "ndarray"),
-    Cube: cfg(any(feature = "wgpu", feature = "cuda")),
+    LibTorch: cfg(feature = "tch"),
+    Capture: cfg(feature = "capture"),
+    Cube: cfg(feature = "cube"),
     Autodiff,
 )]
 pub(crate) trait AdamOps: Backend {
@@ -85,6 +92,9 @@ fn composed<B: Backend>(
     step: AdamStep,
 ) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
     let scaled = |x: FloatTensor<B>, by: f64| B::float_mul_scalar(x, by.into());
+    let [dtype, first_dtype, second_dtype] = [weights.dtype(), first.dtype(), second.dtype()];
+    let (weights, gradient) = (wide::<B>(weights), wide::<B>(gradient));
+    let (first, second) = (wide::<B>(first), wide::<B>(second));
     let [c1, c2] = step.corrections();
     let square = B::float_mul(gradient.clone(), gradient.clone());
     let first = B::float_add(scaled(first, step.beta_1), scaled(gradient, 1.0 - step.beta_1));
@@ -93,7 +103,8 @@ fn composed<B: Backend>(
     let root = B::float_add_scalar(root, step.epsilon.into());
     let change = scaled(B::float_div(first.clone(), root), step.rate / c1);
     let kept = scaled(weights, 1.0 - step.rate * step.decay);
-    (B::float_sub(kept, change), first, second)
+    let weights = narrow::<B>(B::float_sub(kept, change), dtype);
+    (weights, narrow::<B>(first, first_dtype), narrow::<B>(second, second_dtype))
 }
 
 // The default bodies serve every backend without hand-written code.
@@ -101,10 +112,14 @@ impl<B: AdamOps, C: burn::backend::autodiff::checkpoint::strategy::CheckpointStr
     for Autodiff<B, C>
 {
 }
-#[cfg(any(feature = "wgpu", feature = "cuda"))]
+#[cfg(feature = "cube")]
 impl AdamOps for burn::backend::Cube {}
 #[cfg(feature = "ndarray")]
 impl AdamOps for burn::backend::NdArray {}
+#[cfg(feature = "tch")]
+impl AdamOps for burn::backend::LibTorch {}
+#[cfg(feature = "capture")]
+impl AdamOps for burn::backend::Capture {}
 
 #[cfg(feature = "flex")]
 mod flex {

@@ -30,6 +30,9 @@ mod adam;
 mod autodiff;
 mod binary;
 mod block;
+mod composed;
+#[cfg(feature = "cube")]
+mod cube;
 #[cfg(feature = "flex")]
 mod flex;
 mod mix;

@@ -1,7 +1,7 @@
 //! Weighted sums of rows.
 
-// Burn deprecates its ndarray backend, which we still serve.
-#![cfg_attr(feature = "ndarray", allow(deprecated))]
+// Burn deprecates its backends on ndarray and LibTorch, which we still serve.
+#![cfg_attr(any(feature = "ndarray", feature = "tch"), allow(deprecated))]
 
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::tensor::FloatTensor;
@@ -50,7 +50,9 @@ pub fn mix_rows(
 #[backend_extension(
     Flex: cfg(feature = "flex"),
     NdArray: cfg(feature = "ndarray"),
-    Cube: cfg(any(feature = "wgpu", feature = "cuda")),
+    LibTorch: cfg(feature = "tch"),
+    Capture: cfg(feature = "capture"),
+    Cube: cfg(feature = "cube"),
     Autodiff,
 )]
 pub(crate) trait MixOps: Backend {
@@ -105,10 +107,14 @@ impl<B: MixOps, C: CheckpointStrategy> MixOps for Autodiff<B, C> {
         FloatTensor::<Self>::new(B::mix_rows(x, y, weights, range))
     }
 }
-#[cfg(any(feature = "wgpu", feature = "cuda"))]
+#[cfg(feature = "cube")]
 impl MixOps for burn::backend::Cube {}
 #[cfg(feature = "ndarray")]
 impl MixOps for burn::backend::NdArray {}
+#[cfg(feature = "tch")]
+impl MixOps for burn::backend::LibTorch {}
+#[cfg(feature = "capture")]
+impl MixOps for burn::backend::Capture {}
 
 #[cfg(feature = "flex")]
 mod flex {

@@ -1,25 +1,16 @@
 //! The operations that a backend may fuse, with tensor operations as their default body.
 
-// Burn deprecates its ndarray backend, which we still serve.
-#![cfg_attr(feature = "ndarray", allow(deprecated))]
+// Burn deprecates its backends on ndarray and LibTorch, which we still serve.
+#![cfg_attr(any(feature = "ndarray", feature = "tch"), allow(deprecated))]
 
+#[cfg(feature = "cube")]
+use burn::backend::fusion::custom::TensorSpec;
 use burn::backend::tensor::{FloatTensor, IntTensor};
-use burn::backend::{Backend, TensorMetadata, backend_extension, get_or_init_device_settings};
-use burn::tensor::{IndexingUpdateOp, TensorData};
+use burn::backend::{Backend, backend_extension};
+#[cfg(feature = "cube")]
+use burn::tensor::Shape;
 
-use crate::BinaryFocal;
-
-/// `u = scale · (z + shift)`.
-fn affine<B: Backend>(logits: FloatTensor<B>, shift: FloatTensor<B>, scale: f64) -> FloatTensor<B> {
-    B::float_mul_scalar(B::float_add(logits, shift), scale.into())
-}
-
-/// `log Σ_c exp u_c` per row, `[batch, 1]`.
-fn log_sum_exp<B: Backend>(u: FloatTensor<B>) -> FloatTensor<B> {
-    let top = B::float_max_dim(u.clone(), 1);
-    let exp = B::float_exp(B::float_sub(u, top.clone()));
-    B::float_add(B::float_log(B::float_sum_dim(exp, 1)), top)
-}
+use crate::{BinaryFocal, composed};
 
 /// Row operations of the softmax and sigmoid families.
 ///
@@ -29,11 +20,15 @@ fn log_sum_exp<B: Backend>(u: FloatTensor<B>) -> FloatTensor<B> {
 #[backend_extension(
     Flex: cfg(feature = "flex"),
     NdArray: cfg(feature = "ndarray"),
-    Cube: cfg(any(feature = "wgpu", feature = "cuda")),
+    LibTorch: cfg(feature = "tch"),
+    Capture: cfg(feature = "capture"),
+    Cube: cfg(feature = "cube"),
+    Fusion: cfg(feature = "cube"),
     Autodiff,
 )]
 pub(crate) trait RowOps: Backend {
     /// `(u_y − lse, lse)` with `u = scale · (z + shift − margin_y e_y)`.
+    #[fusion(meta = |z, _ids, _shift, _margin, _scale| per_row(z))]
     fn log_prob_lse(
         logits: FloatTensor<Self>,
         ids: IntTensor<Self>,
@@ -41,12 +36,11 @@ pub(crate) trait RowOps: Backend {
         margin: FloatTensor<Self>,
         scale: f64,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        let u = with_margin::<Self>(logits, ids.clone(), shift, margin, scale);
-        let lse = log_sum_exp::<Self>(u.clone());
-        (Self::float_sub(Self::float_gather(1, u, ids), lse.clone()), lse)
+        composed::log_prob_lse::<Self>(logits, ids, shift, margin, scale)
     }
 
     /// The first output of [`log_prob_lse`](Self::log_prob_lse), differentiable.
+    #[fusion(default)]
     fn log_prob(
         logits: FloatTensor<Self>,
         ids: IntTensor<Self>,
@@ -58,6 +52,7 @@ pub(crate) trait RowOps: Backend {
     }
 
     /// `∂/∂z_j = scale · grad · (1[j = y] − e^{u_j − lse})`.
+    #[fusion(dtype = logits, shape = logits)]
     fn log_prob_backward(
         logits: FloatTensor<Self>,
         ids: IntTensor<Self>,
@@ -67,27 +62,22 @@ pub(crate) trait RowOps: Backend {
         lse: FloatTensor<Self>,
         grad: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        let u = with_margin::<Self>(logits, ids.clone(), shift, margin, scale);
-        let p = Self::float_exp(Self::float_sub(u, lse));
-        let grad = Self::float_mul_scalar(grad, scale.into());
-        let spread = Self::float_neg(Self::float_mul(p, grad.clone()));
-        Self::float_scatter(1, spread, ids, grad, IndexingUpdateOp::Add)
+        composed::log_prob_backward::<Self>(logits, ids, shift, margin, scale, lse, grad)
     }
 
     /// `(−Σ_c t_c (u_c − lse), lse)` with `u = scale · (z + shift)`.
+    #[fusion(meta = |z, _targets, _shift, _scale| per_row(z))]
     fn cross_entropy_lse(
         logits: FloatTensor<Self>,
         targets: FloatTensor<Self>,
         shift: FloatTensor<Self>,
         scale: f64,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        let u = affine::<Self>(logits, shift, scale);
-        let lse = log_sum_exp::<Self>(u.clone());
-        let terms = Self::float_mul(targets, Self::float_sub(lse.clone(), u));
-        (Self::float_sum_dim(terms, 1), lse)
+        composed::cross_entropy_lse::<Self>(logits, targets, shift, scale)
     }
 
     /// The first output of [`cross_entropy_lse`](Self::cross_entropy_lse), differentiable.
+    #[fusion(default)]
     fn cross_entropy(
         logits: FloatTensor<Self>,
         targets: FloatTensor<Self>,
@@ -98,6 +88,7 @@ pub(crate) trait RowOps: Backend {
     }
 
     /// `∂/∂z_j = scale · grad · (e^{u_j − lse} Σ_c t_c − t_j)`.
+    #[fusion(dtype = logits, shape = logits)]
     fn cross_entropy_backward(
         logits: FloatTensor<Self>,
         targets: FloatTensor<Self>,
@@ -106,48 +97,43 @@ pub(crate) trait RowOps: Backend {
         lse: FloatTensor<Self>,
         grad: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        let p = Self::float_exp(Self::float_sub(affine::<Self>(logits, shift, scale), lse));
-        let mass = Self::float_sum_dim(targets.clone(), 1);
-        let gap = Self::float_sub(Self::float_mul(p, mass), targets);
-        Self::float_mul(gap, Self::float_mul_scalar(grad, scale.into()))
+        composed::cross_entropy_backward::<Self>(logits, targets, shift, scale, lse, grad)
     }
 
     /// `u − lse` with `u = scale · (z + shift)`, `[batch, classes]`.
+    #[fusion(dtype = logits, shape = logits)]
     fn log_softmax_rows(
         logits: FloatTensor<Self>,
         shift: FloatTensor<Self>,
         scale: f64,
     ) -> FloatTensor<Self> {
-        let u = affine::<Self>(logits, shift, scale);
-        Self::float_sub(u.clone(), log_sum_exp::<Self>(u))
+        composed::log_softmax_rows::<Self>(logits, shift, scale)
     }
 
     /// `∂/∂z_j = scale · (grad_j − e^{output_j} Σ_c grad_c)`.
+    #[fusion(dtype = output, shape = output)]
     fn log_softmax_rows_backward(
         output: FloatTensor<Self>,
         scale: f64,
         grad: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        let total = Self::float_sum_dim(grad.clone(), 1);
-        let spread = Self::float_mul(Self::float_exp(output), total);
-        Self::float_mul_scalar(Self::float_sub(grad, spread), scale.into())
+        composed::log_softmax_rows_backward::<Self>(output, scale, grad)
     }
 
     /// `(lse − mean of u over partners, lse)` with `u = scale · cosines`, over all columns but
     /// the row's own; 0 for a row without partners. `cosines` are `[batch, batch]`, `ids`
     /// class ids as floats `[batch, 1]`.
+    #[fusion(meta = |z, _ids, _scale| per_row(z))]
     fn contrast_lse(
         cosines: FloatTensor<Self>,
         ids: FloatTensor<Self>,
         scale: f64,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        let pairs = Pairs::<Self>::new(cosines, ids, scale);
-        let lse = log_sum_exp::<Self>(pairs.masked);
-        let own = Self::float_sum_dim(Self::float_mul(pairs.share, pairs.u), 1);
-        (Self::float_sub(Self::float_mul(lse.clone(), pairs.any), own), lse)
+        composed::contrast_lse::<Self>(cosines, ids, scale)
     }
 
     /// The first output of [`contrast_lse`](Self::contrast_lse), differentiable.
+    #[fusion(default)]
     fn contrast(
         cosines: FloatTensor<Self>,
         ids: FloatTensor<Self>,
@@ -158,6 +144,7 @@ pub(crate) trait RowOps: Backend {
 
     /// `∂/∂z_j = scale · grad · (e^{u_j − lse} − share_j)`, 0 for the row's own and for rows
     /// without partners.
+    #[fusion(dtype = cosines, shape = cosines)]
     fn contrast_backward(
         cosines: FloatTensor<Self>,
         ids: FloatTensor<Self>,
@@ -165,14 +152,11 @@ pub(crate) trait RowOps: Backend {
         lse: FloatTensor<Self>,
         grad: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        let pairs = Pairs::<Self>::new(cosines, ids, scale);
-        let p = Self::float_exp(Self::float_sub(pairs.masked, lse));
-        let p = Self::float_mul(Self::float_mul(p, pairs.any), pairs.other);
-        let grad = Self::float_mul_scalar(grad, scale.into());
-        Self::float_mul(Self::float_sub(p, pairs.share), grad)
+        composed::contrast_backward::<Self>(cosines, ids, scale, lse, grad)
     }
 
     /// See [`binary_focal`](crate::binary_focal); `[batch, 1]`.
+    #[fusion(dtype = logits, shape = one_per_row(logits))]
     fn binary_focal(
         logits: FloatTensor<Self>,
         targets: FloatTensor<Self>,
@@ -180,13 +164,11 @@ pub(crate) trait RowOps: Backend {
         negative: FloatTensor<Self>,
         terms: BinaryFocal,
     ) -> FloatTensor<Self> {
-        let (p, n) = weights::<Self>(targets, positive, negative);
-        let (value, _) = terms.tensors::<Self>(logits);
-        let sum = Self::float_add(Self::float_mul(p, value.0), Self::float_mul(n, value.1));
-        Self::float_sum_dim(sum, 1)
+        composed::binary_focal::<Self>(logits, targets, positive, negative, terms)
     }
 
     /// The gradient of [`binary_focal`](Self::binary_focal).
+    #[fusion(dtype = logits, shape = logits)]
     fn binary_focal_backward(
         logits: FloatTensor<Self>,
         targets: FloatTensor<Self>,
@@ -195,84 +177,26 @@ pub(crate) trait RowOps: Backend {
         terms: BinaryFocal,
         grad: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        let (p, n) = weights::<Self>(targets, positive, negative);
-        let (_, slope) = terms.tensors::<Self>(logits);
-        let sum = Self::float_add(Self::float_mul(p, slope.0), Self::float_mul(n, slope.1));
-        Self::float_mul(sum, grad)
+        composed::binary_focal_backward::<Self>(logits, targets, positive, negative, terms, grad)
     }
 }
 
-fn with_margin<B: Backend>(
-    logits: FloatTensor<B>,
-    ids: IntTensor<B>,
-    shift: FloatTensor<B>,
-    margin: FloatTensor<B>,
-    scale: f64,
-) -> FloatTensor<B> {
-    let rows = logits.shape()[0];
-    let classes = logits.shape()[1];
-    let margin = B::float_expand(margin, [rows, classes].into());
-    let margin = B::float_neg(B::float_gather(1, margin, ids.clone()));
-    let logits = B::float_add(logits, shift);
-    let logits = B::float_scatter(1, logits, ids, margin, IndexingUpdateOp::Add);
-    B::float_mul_scalar(logits, scale.into())
+/// Two numbers for each row of `x`, for burn's fusion, which needs shapes before it computes.
+#[cfg(feature = "cube")]
+fn per_row(x: &TensorSpec) -> (TensorSpec, TensorSpec) {
+    let one = TensorSpec::new(one_per_row(&x.shape), x.dtype);
+    (one.clone(), one)
 }
 
-/// Far below every similarity, and finite.
-const MASKED: f64 = 1e5;
-
-/// What the tensor bodies of `contrast` need of a batch.
-struct Pairs<B: Backend> {
-    /// `scale · cosines`.
-    u: FloatTensor<B>,
-    /// The same with the diagonal far below.
-    masked: FloatTensor<B>,
-    /// 0 on the diagonal, else 1.
-    other: FloatTensor<B>,
-    /// `1 / partners` where a column is a partner of the row, else 0.
-    share: FloatTensor<B>,
-    /// 1 for rows with partners, `[batch, 1]`.
-    any: FloatTensor<B>,
+#[cfg(feature = "cube")]
+fn one_per_row(shape: &Shape) -> Shape {
+    [shape[0], 1].into()
 }
 
-impl<B: Backend> Pairs<B> {
-    fn new(cosines: FloatTensor<B>, ids: FloatTensor<B>, scale: f64) -> Self {
-        let batch = cosines.shape()[0];
-        let (device, dtype) = (cosines.device(), cosines.dtype());
-        let bool_dtype = get_or_init_device_settings::<B>(&device).bool_dtype;
-        let gap =
-            |x: FloatTensor<B>| B::float_sub(x.clone(), B::float_reshape(x, [1, batch].into()));
-        let is = |mask| B::bool_into_float(mask, dtype.into());
-        let index: Vec<f32> = (0..batch).map(|i| i as f32).collect();
-        let index = B::float_from_data(TensorData::new(index, [batch, 1]), &device);
-        let index = B::float_cast(index, dtype.into());
-        let other = is(B::float_not_equal_elem(gap(index), 0.0.into(), bool_dtype));
-        let same = is(B::float_equal_elem(gap(ids), 0.0.into(), bool_dtype));
-        let partners = B::float_mul(same, other.clone());
-        let n = B::float_sum_dim(partners.clone(), 1);
-        let any = B::float_clamp_max(n.clone(), 1.0.into());
-        let share = B::float_div(partners, B::float_clamp_min(n, 1.0.into()));
-        let u = B::float_mul_scalar(cosines, scale.into());
-        let lower =
-            B::float_mul_scalar(B::float_add_scalar(other.clone(), (-1.0).into()), MASKED.into());
-        let masked = B::float_add(u.clone(), lower);
-        Self { u, masked, other, share, any }
-    }
-}
-
-/// `t · w⁺` and `(1 − t) · w⁻`.
-fn weights<B: Backend>(
-    targets: FloatTensor<B>,
-    positive: FloatTensor<B>,
-    negative: FloatTensor<B>,
-) -> (FloatTensor<B>, FloatTensor<B>) {
-    let rest = B::float_add_scalar(B::float_neg(targets.clone()), 1.0.into());
-    (B::float_mul(targets, positive), B::float_mul(rest, negative))
-}
-
-// The default bodies serve every backend without hand-written code. `Cube` is one backend
-// for all GPU runtimes, fused by burn or not.
-#[cfg(any(feature = "wgpu", feature = "cuda"))]
-impl RowOps for burn::backend::Cube {}
+// The default bodies serve every backend without hand-written code.
 #[cfg(feature = "ndarray")]
 impl RowOps for burn::backend::NdArray {}
+#[cfg(feature = "tch")]
+impl RowOps for burn::backend::LibTorch {}
+#[cfg(feature = "capture")]
+impl RowOps for burn::backend::Capture {}

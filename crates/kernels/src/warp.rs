@@ -1,7 +1,7 @@
 //! Affine transforms of images, one for each image of a batch.
 
-// Burn deprecates its ndarray backend, which we still serve.
-#![cfg_attr(feature = "ndarray", allow(deprecated))]
+// Burn deprecates its backends on ndarray and LibTorch, which we still serve.
+#![cfg_attr(any(feature = "ndarray", feature = "tch"), allow(deprecated))]
 
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::tensor::FloatTensor;
@@ -45,7 +45,9 @@ pub fn warp(images: Tensor<4>, maps: Tensor<2>, fill: f64) -> Tensor<4> {
 #[backend_extension(
     Flex: cfg(feature = "flex"),
     NdArray: cfg(feature = "ndarray"),
-    Cube: cfg(any(feature = "wgpu", feature = "cuda")),
+    LibTorch: cfg(feature = "tch"),
+    Capture: cfg(feature = "capture"),
+    Cube: cfg(feature = "cube"),
     Autodiff,
 )]
 pub(crate) trait WarpOps: Backend {
@@ -91,10 +93,14 @@ impl<B: WarpOps, C: CheckpointStrategy> WarpOps for Autodiff<B, C> {
         FloatTensor::<Self>::new(B::warp(images.into_primitive(), maps.into_primitive(), fill))
     }
 }
-#[cfg(any(feature = "wgpu", feature = "cuda"))]
+#[cfg(feature = "cube")]
 impl WarpOps for burn::backend::Cube {}
 #[cfg(feature = "ndarray")]
 impl WarpOps for burn::backend::NdArray {}
+#[cfg(feature = "tch")]
+impl WarpOps for burn::backend::LibTorch {}
+#[cfg(feature = "capture")]
+impl WarpOps for burn::backend::Capture {}
 
 #[cfg(feature = "flex")]
 mod flex {

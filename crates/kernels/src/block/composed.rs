@@ -5,6 +5,7 @@ use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::Distribution;
 
 use super::ops::Heads;
+use crate::composed::{narrow, wide};
 
 type T<B> = FloatTensor<B>;
 
@@ -23,12 +24,14 @@ pub(super) fn dense_weight<B: Backend>(x: T<B>, grad: T<B>) -> T<B> {
 /// `Φ(x) + x φ(x)`, exactly: burn's default is the derivative of the approximation by tanh,
 /// 1e-3 beside it.
 pub(super) fn gelu_backward<B: Backend>(x: T<B>, grad: T<B>) -> T<B> {
+    let dtype = x.dtype();
+    let (x, grad) = (wide::<B>(x), wide::<B>(grad));
     let scaled = |x: T<B>, by: f64| B::float_mul_scalar(x, by.into());
     let below = B::float_erf(scaled(x.clone(), std::f64::consts::FRAC_1_SQRT_2));
     let below = scaled(B::float_add_scalar(below, 1.0.into()), 0.5);
     let density = B::float_exp(scaled(B::float_mul(x.clone(), x.clone()), -0.5));
     let density = scaled(density, (2.0 * std::f64::consts::PI).sqrt().recip());
-    B::float_mul(grad, B::float_add(below, B::float_mul(x, density)))
+    narrow::<B>(B::float_mul(grad, B::float_add(below, B::float_mul(x, density))), dtype)
 }
 
 fn mean_of_rows<B: Backend>(x: T<B>) -> T<B> {
@@ -43,13 +46,15 @@ pub(super) fn add_norm<B: Backend>(
     beta: T<B>,
     epsilon: f64,
 ) -> (T<B>, T<B>, T<B>) {
-    let sum = B::float_add(x, residual);
+    let dtype = x.dtype();
+    let sum = B::float_add(wide::<B>(x), wide::<B>(residual));
     let mean = mean_of_rows::<B>(sum.clone());
     let centred = B::float_sub(sum, mean.clone());
     let variance = mean_of_rows::<B>(B::float_mul(centred.clone(), centred.clone()));
     let inverse = B::float_recip(B::float_sqrt(B::float_add_scalar(variance, epsilon.into())));
     let unit = B::float_mul(centred, inverse.clone());
-    (B::float_add(B::float_mul(unit, gamma), beta), mean, inverse)
+    let scaled = B::float_mul(unit, wide::<B>(gamma));
+    (narrow::<B>(B::float_add(scaled, wide::<B>(beta)), dtype), mean, inverse)
 }
 
 /// With `u` the rows of mean 0 and deviation 1 and `h = γ · grad`:
@@ -62,6 +67,8 @@ pub(super) fn add_norm_backward<B: Backend>(
     inverse: T<B>,
     grad: T<B>,
 ) -> (T<B>, T<B>, T<B>) {
+    let (dtype, gamma_dtype) = (x.dtype(), gamma.dtype());
+    let [x, residual, gamma, grad] = [x, residual, gamma, grad].map(wide::<B>);
     let unit = B::float_sub(B::float_add(x, residual), mean);
     let unit = B::float_mul(unit, inverse.clone());
     let along = B::float_mul(grad.clone(), unit.clone());
@@ -69,7 +76,8 @@ pub(super) fn add_norm_backward<B: Backend>(
     let drift = mean_of_rows::<B>(h.clone());
     let share = mean_of_rows::<B>(B::float_mul(h.clone(), unit.clone()));
     let gap = B::float_sub(B::float_sub(h, drift), B::float_mul(unit, share));
-    (B::float_mul(gap, inverse), B::float_sum_dim(along, 0), B::float_sum_dim(grad, 0))
+    let column = |x: T<B>| narrow::<B>(B::float_sum_dim(x, 0), gamma_dtype);
+    (narrow::<B>(B::float_mul(gap, inverse), dtype), column(along), column(grad))
 }
 
 /// Far below every score, and finite.
@@ -102,13 +110,14 @@ fn scale_of<B: Backend>(query: &T<B>) -> f64 {
     (query.shape()[3] as f64).powf(-0.5)
 }
 
-/// Scores with the unseen far below, and what is seen, `[batch, 1, 1 or length, length]`.
+/// Scores, at least in f32, with the unseen far below, and what is seen,
+/// `[batch, 1, 1 or length, length]`.
 fn scores<B: Backend>(query: T<B>, key: T<B>, mask: T<B>, causal: bool) -> (T<B>, T<B>) {
     let (batch, length) = (mask.shape()[0], mask.shape()[1]);
     let scale = scale_of::<B>(&query);
     let scores = B::float_matmul(query, B::float_swap_dims(key, 2, 3));
-    let scores = B::float_mul_scalar(scores, scale.into());
-    let mut seen = B::float_reshape(mask, [batch, 1, 1, length].into());
+    let scores = B::float_mul_scalar(wide::<B>(scores), scale.into());
+    let mut seen = B::float_reshape(wide::<B>(mask), [batch, 1, 1, length].into());
     if causal {
         let below = |i: usize| (0..length).map(move |j| f32::from(u8::from(j <= i)));
         let before: Vec<f32> = (0..length).flat_map(below).collect();
@@ -121,13 +130,14 @@ fn scores<B: Backend>(query: T<B>, key: T<B>, mask: T<B>, causal: bool) -> (T<B>
 }
 
 pub(super) fn attend<B: Backend>(qkv: T<B>, mask: T<B>, heads: Heads) -> (T<B>, T<B>, T<B>) {
+    let dtype = qkv.dtype();
     let [query, key, value] = split::<B>(qkv, mask.shape()[0], heads.count);
     let (scores, seen) = scores::<B>(query, key, mask, heads.causal);
     let top = B::float_max_dim(scores.clone(), 3);
     let exp = B::float_exp(B::float_sub(scores.clone(), top.clone()));
     let lse = B::float_add(B::float_log(B::float_sum_dim(exp, 3)), top);
     let p = B::float_exp(B::float_sub(scores, lse.clone()));
-    let p = B::float_mul(p, seen);
+    let p = narrow::<B>(B::float_mul(p, seen), dtype);
     let (p, drawn) = drop::<B>(p, heads.dropout);
     (join::<B>(B::float_matmul(p, value)), lse, drawn)
 }
@@ -144,7 +154,7 @@ pub(super) fn attend_backward<B: Backend>(
     grad: T<B>,
 ) -> T<B> {
     let (batch, length) = (mask.shape()[0], mask.shape()[1]);
-    let width = out.shape()[1];
+    let (width, dtype) = (out.shape()[1], qkv.dtype());
     let [query, key, value] = split::<B>(qkv, batch, heads.count);
     let scale = scale_of::<B>(&query);
     let apart = |x: T<B>| {
@@ -154,13 +164,13 @@ pub(super) fn attend_backward<B: Backend>(
     let (out, grad) = (apart(out), apart(grad));
     let (scores, seen) = scores::<B>(query.clone(), key.clone(), mask, heads.causal);
     let p = B::float_mul(B::float_exp(B::float_sub(scores, lse)), seen);
-    let kept = drop_backward::<B>(drawn.clone(), heads.dropout, p.clone());
+    let kept = drop_backward::<B>(drawn.clone(), heads.dropout, narrow::<B>(p.clone(), dtype));
     let value_grad = B::float_matmul(B::float_swap_dims(kept, 2, 3), grad.clone());
     let p_grad = B::float_matmul(grad.clone(), B::float_swap_dims(value, 2, 3));
     let p_grad = drop_backward::<B>(drawn, heads.dropout, p_grad);
-    let total = B::float_sum_dim(B::float_mul(out, grad), 3);
-    let s_grad = B::float_mul(p, B::float_sub(p_grad, total));
-    let s_grad = B::float_mul_scalar(s_grad, scale.into());
+    let total = B::float_sum_dim(B::float_mul(wide::<B>(out), wide::<B>(grad)), 3);
+    let s_grad = B::float_mul(p, B::float_sub(wide::<B>(p_grad), total));
+    let s_grad = narrow::<B>(B::float_mul_scalar(s_grad, scale.into()), dtype);
     let query_grad = B::float_matmul(s_grad.clone(), key);
     let key_grad = B::float_matmul(B::float_swap_dims(s_grad, 2, 3), query);
     B::float_cat([query_grad, key_grad, value_grad].map(join::<B>).into(), 1)

@@ -1,7 +1,7 @@
 //! The operations of a transformer's block, with tensor operations as their default body.
 
-// Burn deprecates its ndarray backend, which we still serve.
-#![cfg_attr(feature = "ndarray", allow(deprecated))]
+// Burn deprecates its backends on ndarray and LibTorch, which we still serve.
+#![cfg_attr(any(feature = "ndarray", feature = "tch"), allow(deprecated))]
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, backend_extension};
@@ -27,7 +27,9 @@ pub(crate) struct Heads {
 #[backend_extension(
     Flex: cfg(feature = "flex"),
     NdArray: cfg(feature = "ndarray"),
-    Cube: cfg(any(feature = "wgpu", feature = "cuda")),
+    LibTorch: cfg(feature = "tch"),
+    Capture: cfg(feature = "capture"),
+    Cube: cfg(feature = "cube"),
     Autodiff,
 )]
 pub(crate) trait BlockOps: Backend {
@@ -148,7 +150,11 @@ pub(crate) trait BlockOps: Backend {
 }
 
 // The default bodies serve every backend without hand-written code.
-#[cfg(any(feature = "wgpu", feature = "cuda"))]
+#[cfg(feature = "cube")]
 impl BlockOps for burn::backend::Cube {}
 #[cfg(feature = "ndarray")]
 impl BlockOps for burn::backend::NdArray {}
+#[cfg(feature = "tch")]
+impl BlockOps for burn::backend::LibTorch {}
+#[cfg(feature = "capture")]
+impl BlockOps for burn::backend::Capture {}

@@ -1,0 +1,201 @@
+//! The sigmoid family.
+
+use cubecl::prelude::*;
+
+use super::rows::{row, total};
+
+/// Kept off 0 for its logarithm.
+const SMALLEST: f32 = 1e-30;
+
+/// What both terms are made of at a logit.
+#[derive(CubeType, Clone, Copy)]
+struct Odds {
+    /// -log p and -log (1 - p).
+    cost_p: f32,
+    cost_q: f32,
+    p: f32,
+    q: f32,
+}
+
+#[cube]
+fn odds(z: f32) -> Odds {
+    let zero = f32::new(0.0);
+    let e = (zero - z.abs()).exp();
+    let log = e.log1p();
+    let large = 1.0f32 / (1.0f32 + e);
+    let small = e * large;
+    Odds {
+        cost_p: max(zero - z, zero) + log,
+        cost_q: max(z, zero) + log,
+        p: select(z > zero, large, small),
+        q: select(z > zero, small, large),
+    }
+}
+
+/// `positive · (first term) + negative · (second term)`.
+#[cube]
+#[allow(clippy::too_many_arguments)]
+fn value(
+    z: f32,
+    positive: f32,
+    negative: f32,
+    gamma_positive: f32,
+    gamma_negative: f32,
+    by_margin: f32,
+    #[comptime] focus: bool,
+    #[comptime] margin: bool,
+) -> f32 {
+    let at = odds(z);
+    let mut first = at.cost_p;
+    if comptime!(focus) {
+        first *= (0.0f32 - gamma_positive * at.cost_q).exp();
+    }
+    let mut second = at.cost_q;
+    if comptime!(margin) {
+        let x = at.p - by_margin;
+        let rest = min(max(at.q + by_margin, f32::new(SMALLEST)), f32::new(1.0));
+        second = 0.0f32 - rest.ln();
+        if comptime!(focus) {
+            second *= (gamma_negative * max(x, f32::new(SMALLEST)).ln()).exp();
+        }
+        second = select(x > 0.0f32, second, f32::new(0.0));
+    } else if comptime!(focus) {
+        second *= (0.0f32 - gamma_negative * at.cost_p).exp();
+    }
+    positive * first + negative * second
+}
+
+/// The derivative of [`value`].
+#[cube]
+#[allow(clippy::too_many_arguments)]
+fn slope(
+    z: f32,
+    positive: f32,
+    negative: f32,
+    gamma_positive: f32,
+    gamma_negative: f32,
+    by_margin: f32,
+    #[comptime] focus: bool,
+    #[comptime] margin: bool,
+) -> f32 {
+    let at = odds(z);
+    let mut first = 0.0f32 - at.q;
+    if comptime!(focus) {
+        first -= gamma_positive * at.p * at.cost_p;
+        first *= (0.0f32 - gamma_positive * at.cost_q).exp();
+    }
+    let mut second = at.p;
+    if comptime!(margin) {
+        let x = max(at.p - by_margin, f32::new(SMALLEST));
+        let rest = min(max(at.q + by_margin, f32::new(SMALLEST)), f32::new(1.0));
+        let cost = 0.0f32 - rest.ln();
+        second = (gamma_negative * cost / x + 1.0f32 / rest) * at.p * at.q;
+        if comptime!(focus) {
+            second *= (gamma_negative * x.ln()).exp();
+        }
+        second = select(at.p - by_margin > 0.0f32, second, f32::new(0.0));
+    } else if comptime!(focus) {
+        second += gamma_negative * at.q * at.cost_q;
+        second *= (0.0f32 - gamma_negative * at.cost_p).exp();
+    }
+    positive * first + negative * second
+}
+
+/// See `RowOps::binary_focal`.
+#[cube(launch)]
+#[allow(clippy::too_many_arguments)]
+pub(super) fn focal<N: Size>(
+    logits: &[Vector<f32, N>],
+    targets: &[Vector<f32, N>],
+    positive: &[Vector<f32, N>],
+    negative: &[Vector<f32, N>],
+    out: &mut [f32],
+    rows: u32,
+    vectors: u32,
+    gamma_positive: f32,
+    gamma_negative: f32,
+    by_margin: f32,
+    #[comptime] focus: bool,
+    #[comptime] margin: bool,
+    #[comptime] plane: bool,
+) {
+    let row = row();
+    if row >= rows as usize {
+        terminate!();
+    }
+    let vectors = vectors as usize;
+    let start = row * vectors;
+    let mut sum = Vector::<f32, N>::new(0.0f32);
+    let mut at = UNIT_POS_X as usize;
+    while at < vectors {
+        let (z, t) = (logits[start + at], targets[start + at]);
+        let p = t * positive[at];
+        let n = (Vector::new(1.0f32) - t) * negative[at];
+        #[unroll]
+        for k in 0..N::value() {
+            let cost = value(
+                z.extract(k),
+                p.extract(k),
+                n.extract(k),
+                gamma_positive,
+                gamma_negative,
+                by_margin,
+                focus,
+                margin,
+            );
+            sum.insert(k, sum.extract(k) + cost);
+        }
+        at += CUBE_DIM_X as usize;
+    }
+    let sum = total::<N>(sum, plane);
+    if UNIT_POS_X == 0 {
+        out[row] = sum;
+    }
+}
+
+/// See `RowOps::binary_focal_backward`; a unit for each vector.
+#[cube(launch)]
+#[allow(clippy::too_many_arguments)]
+pub(super) fn focal_backward<N: Size>(
+    logits: &[Vector<f32, N>],
+    targets: &[Vector<f32, N>],
+    positive: &[Vector<f32, N>],
+    negative: &[Vector<f32, N>],
+    grad: &[f32],
+    out: &mut [Vector<f32, N>],
+    rows: u32,
+    vectors: u32,
+    gamma_positive: f32,
+    gamma_negative: f32,
+    by_margin: f32,
+    #[comptime] focus: bool,
+    #[comptime] margin: bool,
+) {
+    let vectors = vectors as usize;
+    if ABSOLUTE_POS >= rows as usize * vectors {
+        terminate!();
+    }
+    let row = ABSOLUTE_POS / vectors;
+    let at = ABSOLUTE_POS % vectors;
+    let (z, t) = (logits[ABSOLUTE_POS], targets[ABSOLUTE_POS]);
+    let p = t * positive[at];
+    let n = (Vector::new(1.0f32) - t) * negative[at];
+    let mut slopes = Vector::<f32, N>::new(0.0f32);
+    #[unroll]
+    for k in 0..N::value() {
+        slopes.insert(
+            k,
+            slope(
+                z.extract(k),
+                p.extract(k),
+                n.extract(k),
+                gamma_positive,
+                gamma_negative,
+                by_margin,
+                focus,
+                margin,
+            ),
+        );
+    }
+    out[ABSOLUTE_POS] = slopes * Vector::new(grad[row]);
+}

@@ -1,0 +1,256 @@
+//! Hand-written kernels for every GPU runtime, in CubeCL. They compute f32; other types, and
+//! devices whose units cannot add across a plane, take the tensor operations.
+
+mod binary;
+mod rows;
+mod softmax;
+
+use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn_cubecl::CubeBackend;
+
+use crate::ops::RowOps;
+use crate::{BinaryFocal, composed};
+use rows::{Rows, contiguous, elements};
+
+type Float = FloatTensor<CubeBackend>;
+type Ids = IntTensor<CubeBackend>;
+
+impl RowOps for CubeBackend {
+    fn log_prob_lse(
+        logits: Float,
+        ids: Ids,
+        shift: Float,
+        margin: Float,
+        scale: f64,
+    ) -> (Float, Float) {
+        let Some(rows) = Rows::of(&[&logits, &shift, &margin]) else {
+            return composed::log_prob_lse::<Self>(logits, ids, shift, margin, scale);
+        };
+        let (value, lse) = (rows.one_each(), rows.one_each());
+        softmax::log_prob::launch(
+            &rows.client,
+            rows.count(),
+            rows.cube(),
+            rows.vector,
+            contiguous(logits),
+            contiguous(ids.clone()),
+            contiguous(shift),
+            contiguous(margin),
+            value.clone().into_buffer_arg(),
+            lse.clone().into_buffer_arg(),
+            rows.rows as u32,
+            rows.vectors() as u32,
+            scale as f32,
+            rows.plane(),
+            elements(&ids),
+        );
+        (value, lse)
+    }
+
+    fn log_prob_backward(
+        logits: Float,
+        ids: Ids,
+        shift: Float,
+        margin: Float,
+        scale: f64,
+        lse: Float,
+        grad: Float,
+    ) -> Float {
+        let Some(rows) = Rows::of(&[&logits, &shift, &margin, &lse, &grad]) else {
+            return composed::log_prob_backward::<Self>(
+                logits, ids, shift, margin, scale, lse, grad,
+            );
+        };
+        let (out, (count, cube)) = (rows.like_input(), rows.flat());
+        softmax::log_prob_backward::launch(
+            &rows.client,
+            count,
+            cube,
+            rows.vector,
+            contiguous(logits),
+            contiguous(ids.clone()),
+            contiguous(shift),
+            contiguous(margin),
+            contiguous(lse),
+            contiguous(grad),
+            out.clone().into_buffer_arg(),
+            rows.rows as u32,
+            rows.vectors() as u32,
+            scale as f32,
+            elements(&ids),
+        );
+        out
+    }
+
+    fn cross_entropy_lse(
+        logits: Float,
+        targets: Float,
+        shift: Float,
+        scale: f64,
+    ) -> (Float, Float) {
+        let Some(rows) = Rows::of(&[&logits, &targets, &shift]) else {
+            return composed::cross_entropy_lse::<Self>(logits, targets, shift, scale);
+        };
+        let (value, lse) = (rows.one_each(), rows.one_each());
+        softmax::cross_entropy::launch(
+            &rows.client,
+            rows.count(),
+            rows.cube(),
+            rows.vector,
+            contiguous(logits),
+            contiguous(targets),
+            contiguous(shift),
+            value.clone().into_buffer_arg(),
+            lse.clone().into_buffer_arg(),
+            rows.rows as u32,
+            rows.vectors() as u32,
+            scale as f32,
+            rows.plane(),
+        );
+        (value, lse)
+    }
+
+    fn cross_entropy_backward(
+        logits: Float,
+        targets: Float,
+        shift: Float,
+        scale: f64,
+        lse: Float,
+        grad: Float,
+    ) -> Float {
+        let Some(rows) = Rows::of(&[&logits, &targets, &shift, &lse, &grad]) else {
+            return composed::cross_entropy_backward::<Self>(
+                logits, targets, shift, scale, lse, grad,
+            );
+        };
+        let out = rows.like_input();
+        softmax::cross_entropy_backward::launch(
+            &rows.client,
+            rows.count(),
+            rows.cube(),
+            rows.vector,
+            contiguous(logits),
+            contiguous(targets),
+            contiguous(shift),
+            contiguous(lse),
+            contiguous(grad),
+            out.clone().into_buffer_arg(),
+            rows.rows as u32,
+            rows.vectors() as u32,
+            scale as f32,
+            rows.plane(),
+        );
+        out
+    }
+
+    fn log_softmax_rows(logits: Float, shift: Float, scale: f64) -> Float {
+        let Some(rows) = Rows::of(&[&logits, &shift]) else {
+            return composed::log_softmax_rows::<Self>(logits, shift, scale);
+        };
+        let out = rows.like_input();
+        softmax::log_softmax::launch(
+            &rows.client,
+            rows.count(),
+            rows.cube(),
+            rows.vector,
+            contiguous(logits),
+            contiguous(shift),
+            out.clone().into_buffer_arg(),
+            rows.rows as u32,
+            rows.vectors() as u32,
+            scale as f32,
+            rows.plane(),
+        );
+        out
+    }
+
+    fn log_softmax_rows_backward(output: Float, scale: f64, grad: Float) -> Float {
+        let Some(rows) = Rows::of(&[&output, &grad]) else {
+            return composed::log_softmax_rows_backward::<Self>(output, scale, grad);
+        };
+        let out = rows.like_input();
+        softmax::log_softmax_backward::launch(
+            &rows.client,
+            rows.count(),
+            rows.cube(),
+            rows.vector,
+            contiguous(output),
+            contiguous(grad),
+            out.clone().into_buffer_arg(),
+            rows.rows as u32,
+            rows.vectors() as u32,
+            scale as f32,
+            rows.plane(),
+        );
+        out
+    }
+
+    fn binary_focal(
+        logits: Float,
+        targets: Float,
+        positive: Float,
+        negative: Float,
+        terms: BinaryFocal,
+    ) -> Float {
+        let Some(rows) = Rows::of(&[&logits, &targets, &positive, &negative]) else {
+            return composed::binary_focal::<Self>(logits, targets, positive, negative, terms);
+        };
+        let value = rows.one_each();
+        binary::focal::launch(
+            &rows.client,
+            rows.count(),
+            rows.cube(),
+            rows.vector,
+            contiguous(logits),
+            contiguous(targets),
+            contiguous(positive),
+            contiguous(negative),
+            value.clone().into_buffer_arg(),
+            rows.rows as u32,
+            rows.vectors() as u32,
+            terms.gamma_positive as f32,
+            terms.gamma_negative as f32,
+            terms.margin as f32,
+            terms.focuses(),
+            terms.margin > 0.0,
+            rows.plane(),
+        );
+        value
+    }
+
+    fn binary_focal_backward(
+        logits: Float,
+        targets: Float,
+        positive: Float,
+        negative: Float,
+        terms: BinaryFocal,
+        grad: Float,
+    ) -> Float {
+        let Some(rows) = Rows::of(&[&logits, &targets, &positive, &negative, &grad]) else {
+            return composed::binary_focal_backward::<Self>(
+                logits, targets, positive, negative, terms, grad,
+            );
+        };
+        let (out, (count, cube)) = (rows.like_input(), rows.flat());
+        binary::focal_backward::launch(
+            &rows.client,
+            count,
+            cube,
+            rows.vector,
+            contiguous(logits),
+            contiguous(targets),
+            contiguous(positive),
+            contiguous(negative),
+            contiguous(grad),
+            out.clone().into_buffer_arg(),
+            rows.rows as u32,
+            rows.vectors() as u32,
+            terms.gamma_positive as f32,
+            terms.gamma_negative as f32,
+            terms.margin as f32,
+            terms.focuses(),
+            terms.margin > 0.0,
+        );
+        out
+    }
+}

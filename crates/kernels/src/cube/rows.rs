@@ -1,0 +1,136 @@
+//! How rows are spread over a device.
+
+use burn::backend::TensorMetadata;
+use burn::tensor::DType;
+use burn_cubecl::kernel::into_contiguous;
+use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
+use burn_cubecl::tensor::CubeTensor;
+use cubecl::calculate_cube_count_elemwise;
+use cubecl::client::Client;
+use cubecl::ir::features::Plane;
+use cubecl::ir::{ElemType, IntKind};
+use cubecl::prelude::*;
+
+/// Units of a cube.
+const UNITS: u32 = 256;
+/// Rows with fewer numbers are read by a single unit.
+const NARROW: usize = 12;
+
+/// The sum of the numbers that the units of a row have.
+#[cube]
+pub(super) fn total<N: Size>(part: Vector<f32, N>, #[comptime] plane: bool) -> f32 {
+    let mut sum = 0.0f32;
+    #[unroll]
+    for k in 0..N::value() {
+        sum += part.extract(k);
+    }
+    if comptime!(plane) { plane_sum(sum) } else { sum }
+}
+
+/// The largest of the numbers that the units of a row have.
+#[cube]
+pub(super) fn largest<N: Size>(part: Vector<f32, N>, #[comptime] plane: bool) -> f32 {
+    let mut top = part.extract(0usize);
+    #[unroll]
+    for k in 1usize..N::value() {
+        top = max(top, part.extract(k));
+    }
+    if comptime!(plane) { plane_max(top) } else { top }
+}
+
+/// The row of this unit; each cube has `CUBE_DIM_Y` of them.
+#[cube]
+pub(super) fn row() -> usize {
+    CUBE_POS * CUBE_DIM_Y as usize + UNIT_POS_Y as usize
+}
+
+/// A matrix whose rows are read by a plane (warp, subgroup) each, or by a unit where they are
+/// short.
+pub(super) struct Rows {
+    pub(super) client: Client,
+    pub(super) rows: usize,
+    columns: usize,
+    /// Numbers that a unit reads at once.
+    pub(super) vector: usize,
+    /// Units of a row.
+    lanes: u32,
+    device: burn_cubecl::CubeDevice,
+}
+
+impl Rows {
+    /// The rows of the first tensor; none where the kernels do not serve.
+    pub(super) fn of(tensors: &[&CubeTensor]) -> Option<Self> {
+        let first = tensors[0];
+        let shape = first.shape();
+        let [rows, columns] = [shape[0], shape[1]];
+        let floats = tensors.iter().all(|tensor| tensor.dtype == DType::F32);
+        if !floats || rows == 0 || columns == 0 || rows * columns >= u32::MAX as usize {
+            return None;
+        }
+        let hardware = &first.client.properties().hardware;
+        let lanes = if columns < NARROW { 1 } else { hardware.plane_size_max };
+        let together = first.client.properties().features.plane.contains(Plane::Ops)
+            && hardware.plane_size_min == lanes
+            && UNITS.is_multiple_of(lanes);
+        if UNITS > hardware.max_units_per_cube || (lanes > 1 && !together) {
+            return None;
+        }
+        // Every unit of a row should have something to read.
+        let whole = |n: &usize| columns.is_multiple_of(*n) && columns / n >= lanes as usize;
+        let vector = [4, 2].into_iter().find(whole).unwrap_or(1);
+        let (client, device) = (first.client.clone(), first.device.clone());
+        Some(Self { client, rows, columns, vector, lanes, device })
+    }
+
+    /// Whether the units of a row are a plane.
+    pub(super) fn plane(&self) -> bool {
+        self.lanes > 1
+    }
+
+    pub(super) fn vectors(&self) -> usize {
+        self.columns / self.vector
+    }
+
+    pub(super) fn cube(&self) -> CubeDim {
+        CubeDim::new_2d(self.lanes, UNITS / self.lanes)
+    }
+
+    pub(super) fn count(&self) -> CubeCount {
+        calculate_cube_count_elemwise(&self.client, self.rows * self.lanes as usize, self.cube())
+    }
+
+    /// Cubes with a unit for each vector.
+    pub(super) fn flat(&self) -> (CubeCount, CubeDim) {
+        let cube = CubeDim::new_1d(UNITS);
+        let units = self.rows * self.vectors();
+        (calculate_cube_count_elemwise(&self.client, units, cube), cube)
+    }
+
+    /// Room for a number of each row.
+    pub(super) fn one_each(&self) -> CubeTensor {
+        self.empty([self.rows, 1])
+    }
+
+    /// Room for a matrix of the input's shape.
+    pub(super) fn like_input(&self) -> CubeTensor {
+        self.empty([self.rows, self.columns])
+    }
+
+    fn empty(&self, shape: [usize; 2]) -> CubeTensor {
+        let (client, device) = (self.client.clone(), self.device.clone());
+        empty_device_contiguous_dtype(client, device, shape.into(), DType::F32)
+    }
+}
+
+/// An input without gaps.
+pub(super) fn contiguous(tensor: CubeTensor) -> BufferArg {
+    into_contiguous(tensor).into_buffer_arg()
+}
+
+/// The type of class ids.
+pub(super) fn elements(ids: &CubeTensor) -> ElemType {
+    match ids.dtype {
+        DType::I64 => ElemType::Int(IntKind::I64),
+        _ => ElemType::Int(IntKind::I32),
+    }
+}

@@ -1,0 +1,191 @@
+//! Choosing a device by name.
+//!
+//! The names are burn's: `cuda`, `metal`, `rocm`, `vulkan`, `wgpu`, `tch`, `flex`, `ndarray`,
+//! each with the Cargo feature of that name. `cuda:1` is the second card.
+//!
+//! ```
+//! use counterweight::device;
+//!
+//! let device = device::from_env()?;
+//! assert!(device::available().iter().any(|found| found.device == device));
+//! assert!(device::named("flex").is_ok());
+//! assert!(device::named("abacus").is_err());
+//! # Ok::<(), counterweight::Error>(())
+//! ```
+
+use burn::tensor::{Device, DeviceType};
+
+use crate::{Error, Result};
+
+/// The variable by which burn is told its device.
+const VARIABLE: &str = "BURN_DEVICE";
+
+/// A backend of this build.
+struct Backend {
+    name: &'static str,
+    /// Lists what the machine has of it.
+    kind: DeviceType,
+    /// The device burn chooses where no number is given.
+    default: fn() -> Device,
+    /// Whether it runs on the CPU itself, not on a card.
+    cpu: bool,
+}
+
+/// The backends of this build, in the order of burn's own default.
+fn backends() -> Vec<Backend> {
+    vec![
+        #[cfg(feature = "cuda")]
+        Backend { name: "cuda", kind: DeviceType::Cuda, default: || Device::cuda(0), cpu: false },
+        #[cfg(feature = "metal")]
+        Backend {
+            name: "metal",
+            kind: DeviceType::Metal,
+            default: || Device::metal(Default::default()),
+            cpu: false,
+        },
+        #[cfg(feature = "rocm")]
+        Backend { name: "rocm", kind: DeviceType::Rocm, default: || Device::rocm(0), cpu: false },
+        #[cfg(feature = "vulkan")]
+        Backend {
+            name: "vulkan",
+            kind: DeviceType::Vulkan,
+            default: || Device::vulkan(Default::default()),
+            cpu: false,
+        },
+        #[cfg(feature = "wgpu")]
+        Backend {
+            name: "wgpu",
+            kind: DeviceType::Wgpu,
+            default: || Device::wgpu(Default::default()),
+            cpu: false,
+        },
+        #[cfg(feature = "tch")]
+        Backend {
+            name: "tch",
+            kind: DeviceType::LibTorch,
+            default: || Device::libtorch(),
+            cpu: true,
+        },
+        #[cfg(feature = "flex")]
+        Backend { name: "flex", kind: DeviceType::Flex, default: Device::flex, cpu: true },
+        #[cfg(feature = "ndarray")]
+        Backend {
+            name: "ndarray",
+            kind: DeviceType::NdArray,
+            default: || {
+                // Burn deprecates the backend, which we still serve.
+                #[allow(deprecated)]
+                Device::ndarray()
+            },
+            cpu: true,
+        },
+    ]
+}
+
+/// A device that this machine has and this build can use.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// What [`named`] calls it: `cuda:0`, `flex`.
+    pub name: String,
+    /// What it calls itself, empty for the CPU backends.
+    pub description: String,
+    /// Whether it is a card, and not the processor or a driver that draws in software.
+    pub card: bool,
+    /// The device.
+    pub device: Device,
+}
+
+/// Every device of this machine that this build can use, the fastest kinds first. One card has
+/// an entry for each backend that reaches it.
+#[must_use]
+pub fn available() -> Vec<Found> {
+    let mut found = Vec::new();
+    for backend in backends() {
+        if backend.cpu {
+            let (name, device) = (backend.name.to_owned(), (backend.default)());
+            found.push(Found { name, description: String::new(), card: false, device });
+            continue;
+        }
+        let devices = Device::enumerate(backend.kind).into_vec();
+        found.extend(devices.into_iter().enumerate().map(|(i, device)| {
+            let (description, card) = describe(&device);
+            Found { name: format!("{}:{i}", backend.name), description, card, device }
+        }));
+    }
+    found
+}
+
+/// What a device calls itself, and whether it is a card.
+#[cfg(feature = "cube")]
+fn describe(device: &Device) -> (String, bool) {
+    device.identity().map_or((String::new(), false), |it| (it.name, it.physical.is_some()))
+}
+
+#[cfg(not(feature = "cube"))]
+fn describe(_: &Device) -> (String, bool) {
+    (String::new(), false)
+}
+
+/// The device of a name: a backend's own choice (`cuda`), or one of its devices by number
+/// (`cuda:1`). Letters may be capital.
+///
+/// # Errors
+/// [`Error::NoDevice`] for a name burn does not know, a backend that is not in this build, and
+/// a device that the machine does not have.
+pub fn named(name: &str) -> Result<Device> {
+    let none = |reason: String| Error::NoDevice { name: name.to_owned(), reason };
+    let lower = name.to_lowercase();
+    let (kind, number) = match lower.split_once(':') {
+        Some((kind, number)) => {
+            let number = number.parse::<usize>();
+            (kind, Some(number.map_err(|_| none("after ':' stands a number from 0".to_owned()))?))
+        }
+        None => (lower.as_str(), None),
+    };
+    let all = backends();
+    let Some(backend) = all.iter().find(|backend| backend.name == kind) else {
+        let built: Vec<&str> = all.iter().map(|backend| backend.name).collect();
+        let built = built.join(", ");
+        return Err(none(format!(
+            "this build has {built}; others are Cargo features of that name"
+        )));
+    };
+    if backend.cpu {
+        return match number {
+            None | Some(0) => Ok((backend.default)()),
+            Some(_) => Err(none(format!("{kind} has one device, 0"))),
+        };
+    }
+    let devices = Device::enumerate(backend.kind.clone()).into_vec();
+    match number {
+        _ if devices.is_empty() => Err(none("this machine has no driver or no card for it".into())),
+        None => Ok((backend.default)()),
+        Some(number) => {
+            let last = devices.len() - 1;
+            let device = devices.into_iter().nth(number);
+            device.ok_or_else(|| none(format!("the numbers on this machine are 0 to {last}")))
+        }
+    }
+}
+
+/// The device that the variable `BURN_DEVICE` names, as for burn itself and with a number where
+/// wanted (`cuda:1`). Without it the first card of [`available`], else the processor.
+///
+/// Burn's own `Device::default()` takes the first backend of the build, a driver that draws in
+/// software too, and panics where the machine has no driver.
+///
+/// # Errors
+/// As [`named`], and when the build has no backend at all.
+pub fn from_env() -> Result<Device> {
+    if let Some(name) = std::env::var_os(VARIABLE) {
+        return named(&name.to_string_lossy());
+    }
+    let mut found = available();
+    let at = found.iter().position(|found| found.card);
+    let at = at.or_else(|| found.iter().position(|found| !found.name.contains(':'))).unwrap_or(0);
+    if found.is_empty() {
+        let reason = "this build has no backend; enable a Cargo feature, such as flex".to_owned();
+        return Err(Error::NoDevice { name: VARIABLE.to_owned(), reason });
+    }
+    Ok(found.swap_remove(at).device)
+}
