@@ -15,6 +15,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use counterweight::Answer;
 use counterweight::prelude::*;
 use http_body_util::BodyExt;
 use hyper_util::rt::{TokioIo, TokioTimer};

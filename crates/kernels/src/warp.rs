@@ -61,19 +61,26 @@ fn composed<B: Backend>(images: FloatTensor<B>, maps: FloatTensor<B>, fill: f64)
     let shape = images.shape();
     let [batch, height, width] = [shape[0], shape[2], shape[3]];
     let (cx, cy) = ((width as f32 - 1.0) / 2.0, (height as f32 - 1.0) / 2.0);
-    let points: Vec<f32> = (0..height * width)
-        .flat_map(|i| [(i % width) as f32 - cx, (i / width) as f32 - cy, 1.0])
-        .collect();
     let device = images.device();
-    let points = B::float_from_data(TensorData::new(points, [1, height * width, 3]), &device);
-    // To the units of burn's grid, in which the image reaches from −1 to 1.
-    let units = vec![2.0 / width as f32, 2.0 / height as f32];
-    let units = B::float_from_data(TensorData::new(units, [1, 1, 2]), &device);
-    let maps = B::float_reshape(maps, Shape::new([batch, 2, 3]));
-    let maps = B::float_swap_dims(maps, 1, 2);
-    let points = B::float_expand(points, Shape::new([batch, height * width, 3]));
-    let grid = B::float_mul(B::float_matmul(points, maps), units);
-    let grid = B::float_reshape(grid, Shape::new([batch, height, width, 2]));
+    let line = |n: usize, centre: f32, shape: [usize; 3]| {
+        let values: Vec<f32> = (0..n).map(|i| i as f32 - centre).collect();
+        B::float_from_data(TensorData::new(values, shape), &device)
+    };
+    let (x, y) = (line(width, cx, [1, 1, width]), line(height, cy, [1, height, 1]));
+    // No product of matrices, which a card may round to tf32: a tenth of a pixel.
+    let along = |row: usize, size: usize| {
+        let number = |column: usize| {
+            let at = 3 * row + column;
+            let slices = [0..batch, at..at + 1].map(burn::tensor::Slice::from);
+            B::float_reshape(B::float_slice(maps.clone(), &slices), Shape::new([batch, 1, 1]))
+        };
+        let sum = B::float_add(B::float_mul(number(0), x.clone()), number(2));
+        let sum = B::float_add(B::float_mul(number(1), y.clone()), sum);
+        // To the units of burn's grid, in which the image reaches from −1 to 1.
+        let sum = B::float_mul_scalar(sum, (2.0 / size as f32).into());
+        B::float_reshape(sum, Shape::new([batch, height, width, 1]))
+    };
+    let grid = B::float_cat(vec![along(0, width), along(1, height)], 3);
     let options = GridSampleOptions::new(InterpolateMode::Bilinear)
         .with_padding_mode(GridSamplePaddingMode::Zeros)
         .with_align_corners(false);
