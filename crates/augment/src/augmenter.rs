@@ -1,6 +1,6 @@
 use std::fmt::Debug;
 
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use counterweight_core::rng;
 use rand::seq::SliceRandom;
 
@@ -31,10 +31,14 @@ impl<const D: usize> Batch<D> {
 
 /// Rows of a tensor.
 pub(crate) fn take<const D: usize>(x: &Tensor<D>, rows: &[usize]) -> Tensor<D> {
+    x.clone().select(0, index(rows, &x.device()))
+}
+
+/// Row numbers on a device.
+pub(crate) fn index(rows: &[usize], device: &Device) -> Tensor<1, Int> {
     let n = rows.len();
     let rows: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
-    let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [n]), &x.device());
-    x.clone().select(0, rows)
+    Tensor::from_data(TensorData::new(rows, [n]), device)
 }
 
 /// Changes a batch.
@@ -57,11 +61,11 @@ pub trait Mixer<const D: usize>: Augmenter<D> {
     fn mix(&self, batch: Batch<D>, partners: Batch<D>, seed: u64) -> Batch<D>;
 }
 
-/// What every mixer does as an augmenter.
+/// What every mixer does as an augmenter: `mix` gets the rows in another order, and a seed.
 pub(crate) fn mix_within<const D: usize>(
-    mixer: &impl Mixer<D>,
     batch: Batch<D>,
     seed: u64,
+    mix: impl FnOnce(Batch<D>, &[usize], u64) -> Batch<D>,
 ) -> Batch<D> {
     let rows = batch.rows();
     if rows < 2 {
@@ -69,6 +73,5 @@ pub(crate) fn mix_within<const D: usize>(
     }
     let mut order: Vec<usize> = (0..rows).collect();
     order.shuffle(&mut rng(seed));
-    let partners = batch.select(&order);
-    mixer.mix(batch, partners, counterweight_core::derive(seed, 1))
+    mix(batch, &order, counterweight_core::derive(seed, 1))
 }

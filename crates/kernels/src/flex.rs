@@ -37,8 +37,8 @@ fn split<T: Real>(both: &[T]) -> (Float, Float) {
     (every(0), every(1))
 }
 
-/// Class ids as `u32`, whatever their type.
-fn class_ids(ids: &IntTensor<Flex>, classes: usize) -> Vec<u32> {
+/// Class ids, or row numbers, as `u32`, whatever their type.
+pub(crate) fn class_ids(ids: &IntTensor<Flex>, classes: usize) -> Vec<u32> {
     let data = ids.to_contiguous().into_data();
     let ids: Vec<u32> = data.iter::<i64>().map(|id| id as u32).collect();
     let bad = ids.iter().find(|&&id| id as usize >= classes);

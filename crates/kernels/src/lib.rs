@@ -8,7 +8,7 @@
 //! backends run the same formula in tensor operations.
 //!
 //! A block is made of [`dense`], [`gelu`], [`add_norm`], [`attention`] and [`dropout`], with
-//! the same two ways; [`warp`] moves images, [`mix_rows`] adds them, and [`adam_step`] is a step of AdamW.
+//! the same two ways; [`warp`] moves images, [`mix_rows`] and [`mix_pairs`] add them, and [`adam_step`] is a step of AdamW.
 //!
 //! Logits in half precision are computed, and the losses returned, in f32.
 //!
@@ -46,6 +46,6 @@ mod warp;
 pub use adam::{AdamStep, adam_step};
 pub use binary::{BinaryFocal, binary_focal};
 pub use block::{add_norm, attention, dense, dropout, gelu};
-pub use mix::mix_rows;
+pub use mix::{mix_pairs, mix_rows};
 pub use softmax::{contrast, log_prob, log_softmax, soft_cross_entropy, widen};
 pub use warp::warp;

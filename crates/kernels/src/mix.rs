@@ -4,9 +4,9 @@
 #![cfg_attr(any(feature = "ndarray", feature = "tch"), allow(deprecated))]
 
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
-use burn::backend::tensor::FloatTensor;
+use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata, backend_extension};
-use burn::tensor::{Shape, Tensor};
+use burn::tensor::{Int, Shape, Tensor};
 
 /// `a x + b y` of every row with its own a and b, and within `range` if there is one.
 ///
@@ -47,16 +47,60 @@ pub fn mix_rows(
     ))
 }
 
+/// `a x + b x[partners]` of every row with its own a and b: [`mix_rows`] within a matrix, of
+/// which no copy in the partners' order is made.
+///
+/// # Shapes
+/// `x`: `[rows, width]`; `partners`: `[rows]`, each below the rows; `weights`: `[rows, 2]`, the a
+/// and b; result as `x`. x and the weights receive gradients.
+///
+/// # Panics
+/// When shapes do not fit, or a partner is not below the rows.
+///
+/// ```
+/// use burn::tensor::{Device, Int, Tensor};
+/// use counterweight_kernels::mix_pairs;
+///
+/// let device = Device::flex();
+/// let x = Tensor::<2>::from_floats([[1.0, 2.0], [3.0, 4.0]], &device);
+/// let partners = Tensor::<1, Int>::from_ints([1, 0], &device);
+/// let weights = Tensor::<2>::from_floats([[0.5, 0.5], [1.0, 0.0]], &device);
+/// let mixed = mix_pairs(x, partners, weights).into_data().try_to_vec::<f32>().unwrap();
+/// assert_eq!(mixed, [2.0, 3.0, 3.0, 4.0]);
+/// ```
+pub fn mix_pairs(x: Tensor<2>, partners: Tensor<1, Int>, weights: Tensor<2>) -> Tensor<2> {
+    let [rows, _] = x.dims();
+    assert_eq!(partners.dims(), [rows], "one partner per row");
+    assert_eq!(weights.dims(), [rows, 2], "two weights per row");
+    Tensor::from_dispatch(<Dispatch as MixOps>::mix_pairs(
+        x.into_dispatch(),
+        partners.into_dispatch(),
+        weights.into_dispatch(),
+    ))
+}
+
 #[backend_extension(
     Flex: cfg(feature = "flex"),
     NdArray: cfg(feature = "ndarray"),
     LibTorch: cfg(feature = "tch"),
     Capture: cfg(feature = "capture"),
     Cube: cfg(feature = "cube"),
+    Fusion: cfg(feature = "cube"),
     Autodiff,
 )]
 pub(crate) trait MixOps: Backend {
+    /// See [`mix_pairs`].
+    #[fusion(dtype = x, shape = x)]
+    fn mix_pairs(
+        x: FloatTensor<Self>,
+        partners: IntTensor<Self>,
+        weights: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        pairs_composed::<Self>(x, partners, weights)
+    }
+
     /// See [`mix_rows`].
+    #[fusion(default)]
     fn mix_rows(
         x: FloatTensor<Self>,
         y: FloatTensor<Self>,
@@ -65,6 +109,15 @@ pub(crate) trait MixOps: Backend {
     ) -> FloatTensor<Self> {
         composed::<Self>(x, y, weights, range)
     }
+}
+
+pub(crate) fn pairs_composed<B: Backend>(
+    x: FloatTensor<B>,
+    partners: IntTensor<B>,
+    weights: FloatTensor<B>,
+) -> FloatTensor<B> {
+    let others = B::float_select(x.clone(), 0, partners);
+    composed::<B>(x, others, weights, None)
 }
 
 fn composed<B: Backend>(
@@ -94,6 +147,18 @@ fn composed<B: Backend>(
 }
 
 impl<B: MixOps, C: CheckpointStrategy> MixOps for Autodiff<B, C> {
+    fn mix_pairs(
+        x: FloatTensor<Self>,
+        partners: IntTensor<Self>,
+        weights: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        if x.is_tracked() || weights.is_tracked() {
+            return pairs_composed::<Self>(x, partners, weights);
+        }
+        let [x, weights] = [x, weights].map(|t| t.into_primitive());
+        FloatTensor::<Self>::new(B::mix_pairs(x, partners, weights))
+    }
+
     fn mix_rows(
         x: FloatTensor<Self>,
         y: FloatTensor<Self>,
@@ -107,8 +172,6 @@ impl<B: MixOps, C: CheckpointStrategy> MixOps for Autodiff<B, C> {
         FloatTensor::<Self>::new(B::mix_rows(x, y, weights, range))
     }
 }
-#[cfg(feature = "cube")]
-impl MixOps for burn::backend::Cube {}
 #[cfg(feature = "ndarray")]
 impl MixOps for burn::backend::NdArray {}
 #[cfg(feature = "tch")]
@@ -121,11 +184,40 @@ mod flex {
     use burn::backend::Flex;
     use burn::tensor::DType;
 
-    use super::{MixOps, composed};
+    use super::{IntTensor, MixOps, composed, pairs_composed};
+    use crate::flex::class_ids;
     use crate::real::fill;
     use crate::rows::{Float, fill_rows, shape, tensor, values};
 
     impl MixOps for Flex {
+        fn mix_pairs(x: Float, partners: IntTensor<Self>, weights: Float) -> Float {
+            if [&x, &weights].iter().any(|t| t.dtype() != DType::F32) {
+                return pairs_composed::<Self>(x, partners, weights);
+            }
+            let [x, weights] = [x, weights].map(|t| t.to_contiguous());
+            let (rows, width) = shape(&x);
+            let partners = class_ids(&partners, rows);
+            let (x, weights) = (values::<f32>(&x), values::<f32>(&weights));
+            let out = fill_rows(
+                rows,
+                width,
+                2 * width,
+                #[inline(always)]
+                |row, out: &mut [f32]| {
+                    let (a, b) = (weights[2 * row], weights[2 * row + 1]);
+                    let [own, other] =
+                        [row, partners[row] as usize].map(|row| &x[row * width..(row + 1) * width]);
+                    fill(
+                        out,
+                        [own, other],
+                        #[inline(always)]
+                        |[x, y]| a * x + b * y,
+                    );
+                },
+            );
+            tensor(out, rows, width)
+        }
+
         fn mix_rows(x: Float, y: Float, weights: Float, range: Option<[f64; 2]>) -> Float {
             if [&x, &y, &weights].iter().any(|t| t.dtype() != DType::F32) {
                 return composed::<Self>(x, y, weights, range);

@@ -80,6 +80,9 @@ impl Mixer<4> for CutMixAugmenter {
 
 impl Augmenter<4> for CutMixAugmenter {
     fn augment(&self, batch: Batch<4>, seed: u64) -> Batch<4> {
-        mix_within(self, batch, seed)
+        mix_within(batch, seed, |batch, order, seed| {
+            let partners = batch.select(order);
+            self.mix(batch, partners, seed)
+        })
     }
 }

@@ -1,6 +1,6 @@
 use counterweight_core::rng;
 
-use super::{Weights, blend, upload};
+use super::{Weights, blend, blend_within, upload};
 use crate::augmenter::mix_within;
 use crate::macros::config;
 use crate::{Augmenter, Batch, Mixer, Result};
@@ -87,6 +87,13 @@ impl<const D: usize> Mixer<D> for MixupAugmenter {
 
 impl<const D: usize> Augmenter<D> for MixupAugmenter {
     fn augment(&self, batch: Batch<D>, seed: u64) -> Batch<D> {
-        mix_within(self, batch, seed)
+        mix_within(batch, seed, |batch, order, seed| {
+            let lambda = self.weights.draw(batch.rows(), &mut rng(seed));
+            let lambda = upload(lambda, &batch.features.device());
+            Batch {
+                features: blend_within(batch.features, order, lambda.clone()),
+                targets: blend_within(batch.targets, order, lambda),
+            }
+        })
     }
 }

@@ -6,7 +6,7 @@ mod remix;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use counterweight_core::{OutOfRange, Rng, ensure};
-use counterweight_kernels::mix_rows;
+use counterweight_kernels::{mix_pairs, mix_rows};
 use rand_distr::{Beta, Distribution};
 
 pub use cutmix::{CutMix, CutMixAugmenter};
@@ -14,6 +14,7 @@ pub use mixup::{Mixup, MixupAugmenter};
 pub use remix::{Remix, RemixAugmenter};
 
 use crate::Result;
+use crate::augmenter::index;
 
 /// Weights of the own row of a pair, from `Beta(α, β)`.
 #[derive(Debug, Clone)]
@@ -47,8 +48,28 @@ impl Weights {
 
 /// `λ x + (1 − λ) y` of every row, with one λ each; x itself where λ is 1.
 fn blend<const D: usize>(x: Tensor<D>, y: Tensor<D>, lambda: Tensor<1>) -> Tensor<D> {
+    assert_eq!(x.dims(), y.dims(), "partners need the shape of the batch");
+    by_rows(x, lambda, |x, weights| {
+        let shape = x.dims();
+        mix_rows(x, y.reshape(shape), weights, None)
+    })
+}
+
+/// [`blend`] with other rows of x, of which no copy is made.
+fn blend_within<const D: usize>(x: Tensor<D>, order: &[usize], lambda: Tensor<1>) -> Tensor<D> {
+    by_rows(x, lambda, |x, weights| {
+        let partners = index(order, &x.device());
+        mix_pairs(x, partners, weights)
+    })
+}
+
+/// Calls `mix` with x as a matrix and the weights `[λ, 1 − λ]`.
+fn by_rows<const D: usize>(
+    x: Tensor<D>,
+    lambda: Tensor<1>,
+    mix: impl FnOnce(Tensor<2>, Tensor<2>) -> Tensor<2>,
+) -> Tensor<D> {
     let shape = x.dims();
-    assert_eq!(shape, y.dims(), "partners need the shape of the batch");
     let rows = shape[0];
     let width = shape[1..].iter().product::<usize>();
     if rows == 0 || width == 0 {
@@ -56,8 +77,7 @@ fn blend<const D: usize>(x: Tensor<D>, y: Tensor<D>, lambda: Tensor<1>) -> Tenso
     }
     let lambda = lambda.cast(x.dtype());
     let weights = Tensor::stack::<2>(vec![lambda.clone(), lambda * -1.0 + 1.0], 1);
-    let flat = |tensor: Tensor<D>| tensor.reshape([rows, width]);
-    mix_rows(flat(x), flat(y), weights, None).reshape(shape)
+    mix(x.reshape([rows, width]), weights).reshape(shape)
 }
 
 fn upload(values: Vec<f32>, device: &Device) -> Tensor<1> {

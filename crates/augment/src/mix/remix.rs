@@ -1,8 +1,8 @@
 use burn::tensor::Tensor;
 use counterweight_core::{ClassProfile, ensure, rng};
 
-use super::{Weights, blend, upload};
-use crate::augmenter::mix_within;
+use super::{Weights, blend, blend_within, upload};
+use crate::augmenter::{mix_within, take};
 use crate::macros::config;
 use crate::{Augmenter, Batch, Mixer, Result};
 
@@ -69,23 +69,27 @@ impl RemixAugmenter {
         partners: Batch<D>,
         lambda: Vec<f32>,
     ) -> Batch<D> {
-        let device = batch.targets.device();
-        assert_eq!(batch.targets.dims()[1], self.counts.len(), "one target per class");
-        let counts = upload(self.counts.clone(), &device).cast(batch.targets.dtype());
-        let of = |targets: &Tensor<2>| {
-            (targets.clone() * counts.clone().unsqueeze()).sum_dim(1).squeeze_dim::<1>(1)
-        };
-        let (own, other) = (of(&batch.targets), of(&partners.targets));
-        let lambda = upload(lambda, &device);
-        let frequent = own.clone().greater_equal(other.clone() * self.kappa);
-        let rare = other.greater_equal(own * self.kappa);
-        let to_other = frequent.bool_and(lambda.clone().lower_elem(self.tau));
-        let to_own = rare.bool_and(lambda.clone().greater_elem(1.0 - self.tau));
-        let share = lambda.clone().mask_fill(to_other, 0.0).mask_fill(to_own, 1.0);
+        let lambda = upload(lambda, &batch.targets.device());
+        let share = self.share(&batch.targets, &partners.targets, lambda.clone());
         Batch {
             features: blend(batch.features, partners.features, lambda),
             targets: blend(batch.targets, partners.targets, share),
         }
+    }
+
+    /// The weights of the batch's own targets.
+    fn share(&self, own: &Tensor<2>, other: &Tensor<2>, lambda: Tensor<1>) -> Tensor<1> {
+        assert_eq!(own.dims()[1], self.counts.len(), "one target per class");
+        let counts = upload(self.counts.clone(), &own.device()).cast(own.dtype());
+        let of = |targets: &Tensor<2>| {
+            (targets.clone() * counts.clone().unsqueeze()).sum_dim(1).squeeze_dim::<1>(1)
+        };
+        let (own, other) = (of(own), of(other));
+        let frequent = own.clone().greater_equal(other.clone() * self.kappa);
+        let rare = other.greater_equal(own * self.kappa);
+        let to_other = frequent.bool_and(lambda.clone().lower_elem(self.tau));
+        let to_own = rare.bool_and(lambda.clone().greater_elem(1.0 - self.tau));
+        lambda.mask_fill(to_other, 0.0).mask_fill(to_own, 1.0)
     }
 }
 
@@ -98,6 +102,15 @@ impl<const D: usize> Mixer<D> for RemixAugmenter {
 
 impl<const D: usize> Augmenter<D> for RemixAugmenter {
     fn augment(&self, batch: Batch<D>, seed: u64) -> Batch<D> {
-        mix_within(self, batch, seed)
+        mix_within(batch, seed, |batch, order, seed| {
+            let lambda = self.weights.draw(batch.rows(), &mut rng(seed));
+            let lambda = upload(lambda, &batch.targets.device());
+            let other = take(&batch.targets, order);
+            let share = self.share(&batch.targets, &other, lambda.clone());
+            Batch {
+                features: blend_within(batch.features, order, lambda),
+                targets: blend(batch.targets, other, share),
+            }
+        })
     }
 }

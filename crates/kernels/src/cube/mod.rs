@@ -2,12 +2,14 @@
 //! devices whose units cannot add across a plane, take the tensor operations.
 
 mod binary;
+mod mix;
 mod rows;
 mod softmax;
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn_cubecl::CubeBackend;
 
+use crate::mix::{MixOps, pairs_composed};
 use crate::ops::RowOps;
 use crate::{BinaryFocal, composed};
 use rows::{Rows, contiguous, elements};
@@ -250,6 +252,29 @@ impl RowOps for CubeBackend {
             terms.margin as f32,
             terms.focuses(),
             terms.margin > 0.0,
+        );
+        out
+    }
+}
+
+impl MixOps for CubeBackend {
+    fn mix_pairs(x: Float, partners: Ids, weights: Float) -> Float {
+        let Some(rows) = Rows::of(&[&x, &weights]) else {
+            return pairs_composed::<Self>(x, partners, weights);
+        };
+        let (out, (count, cube)) = (rows.like_input(), rows.flat());
+        mix::pairs::launch(
+            &rows.client,
+            count,
+            cube,
+            rows.vector,
+            contiguous(x),
+            contiguous(partners.clone()),
+            contiguous(weights),
+            out.clone().into_buffer_arg(),
+            rows.rows as u32,
+            rows.vectors() as u32,
+            elements(&partners),
         );
         out
     }
