@@ -382,6 +382,79 @@ fn blocks_and_their_gradients_agree() {
 }
 
 #[test]
+fn rows_of_any_width_agree() {
+    // Short rows, rows as wide as a plane of units or a little more, and with and without a
+    // multiple of four.
+    for columns in [1, 5, 12, 64, 131] {
+        let rows = 9;
+        let ids: Vec<usize> = (0..rows).map(|i| i * 7 % columns).collect();
+        let line = |from: f64, device: &Device| numbers(1, columns, device) / 12.0 + from;
+        let share = |device: &Device| {
+            let share = numbers(rows, columns, device).flip([0, 1]) / 6.0 + 0.5;
+            share.clone() / (share.sum_dim(1) + 0.1)
+        };
+        let focus = |gamma_positive, gamma_negative, margin| kernels::BinaryFocal {
+            gamma_positive,
+            gamma_negative,
+            margin,
+        };
+        let focal = |x, device: &Device, terms| {
+            let positive = line(1.0, device);
+            kernels::binary_focal(x, share(device), positive, line(2.0, device), terms)
+        };
+        type Op<'a> = Box<dyn Fn(Tensor<2>, &Device) -> Tensor<1> + 'a>;
+        let ops: Vec<(&str, Op<'_>)> = vec![
+            (
+                "log probability",
+                Box::new(|x, device| {
+                    let Targets::Ids(ids) = Targets::from_ids(&ids, device) else { unreachable!() };
+                    kernels::log_prob(x, ids, line(0.0, device), line(0.3, device), 1.7)
+                }),
+            ),
+            (
+                "cross entropy",
+                Box::new(|x, device| {
+                    kernels::soft_cross_entropy(x, share(device), line(0.0, device), 1.7)
+                }),
+            ),
+            (
+                "log softmax",
+                Box::new(|x, device| {
+                    let out = kernels::log_softmax(x, line(0.0, device), 1.7);
+                    (out * share(device)).sum_dim(1).squeeze_dim(1)
+                }),
+            ),
+            ("plain", Box::new(|x, device| focal(x, device, kernels::BinaryFocal::PLAIN))),
+            ("focal", Box::new(|x, device| focal(x, device, focus(2.0, 2.0, 0.0)))),
+            ("margin", Box::new(|x, device| focal(x, device, focus(0.0, 0.0, 0.1)))),
+            ("asymmetric", Box::new(|x, device| focal(x, device, focus(1.0, 4.0, 0.05)))),
+        ];
+        for (name, op) in &ops {
+            for scale in [1.0, 3e3] {
+                agree(&format!("{name} of {columns} columns times {scale}"), |device| {
+                    let device = device.clone().autodiff();
+                    let x = (numbers(rows, columns, &device) * scale).require_grad();
+                    let y = op(x.clone(), &device);
+                    let gradient = x.grad(&y.clone().sum().backward()).unwrap();
+                    [read(y), read(gradient)].concat()
+                });
+            }
+        }
+        agree(&format!("pairs of {columns} columns"), |device| {
+            let device = device.clone().autodiff();
+            let partners: Vec<i32> = (0..rows as i32).rev().collect();
+            let partners = Tensor::from_data(TensorData::from(partners.as_slice()), &device);
+            let x = numbers(rows, columns, &device).require_grad();
+            let weights = numbers(rows, 2, &device);
+            let plain = kernels::mix_pairs(x.clone().detach(), partners.clone(), weights.clone());
+            let tracked = kernels::mix_pairs(x.clone(), partners, weights);
+            let gradient = x.grad(&tracked.clone().sum().backward()).unwrap();
+            [read(plain), read(tracked), read(gradient)].concat()
+        });
+    }
+}
+
+#[test]
 fn metrics_read_logits_of_any_device() {
     let truth = [0, 1, 2, 3, 3, 0];
     agree("predictions", |device| {

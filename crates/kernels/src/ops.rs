@@ -123,7 +123,7 @@ pub(crate) trait RowOps: Backend {
     /// `(lse − mean of u over partners, lse)` with `u = scale · cosines`, over all columns but
     /// the row's own; 0 for a row without partners. `cosines` are `[batch, batch]`, `ids`
     /// class ids as floats `[batch, 1]`.
-    #[fusion(meta = |z, _ids, _scale| per_row(z))]
+    #[fusion(default)]
     fn contrast_lse(
         cosines: FloatTensor<Self>,
         ids: FloatTensor<Self>,
@@ -144,7 +144,7 @@ pub(crate) trait RowOps: Backend {
 
     /// `∂/∂z_j = scale · grad · (e^{u_j − lse} − share_j)`, 0 for the row's own and for rows
     /// without partners.
-    #[fusion(dtype = cosines, shape = cosines)]
+    #[fusion(default)]
     fn contrast_backward(
         cosines: FloatTensor<Self>,
         ids: FloatTensor<Self>,

@@ -2,7 +2,7 @@
 
 use cubecl::prelude::*;
 
-use super::rows::{row, total};
+use super::rows::{Share, row, total};
 
 /// Kept off 0 for its logarithm.
 const SMALLEST: f32 = 1e-30;
@@ -117,12 +117,9 @@ pub(super) fn focal<N: Size>(
     by_margin: f32,
     #[comptime] focus: bool,
     #[comptime] margin: bool,
-    #[comptime] plane: bool,
+    #[comptime] share: Share,
 ) {
-    let row = row();
-    if row >= rows as usize {
-        terminate!();
-    }
+    let row = row(rows);
     let vectors = vectors as usize;
     let start = row * vectors;
     let mut sum = Vector::<f32, N>::new(0.0f32);
@@ -147,7 +144,7 @@ pub(super) fn focal<N: Size>(
         }
         at += CUBE_DIM_X as usize;
     }
-    let sum = total::<N>(sum, plane);
+    let sum = total::<N>(sum, share);
     if UNIT_POS_X == 0 {
         out[row] = sum;
     }

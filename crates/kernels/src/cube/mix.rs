@@ -11,7 +11,7 @@ pub(super) fn pairs<I: Int, N: Size>(
     out: &mut [Vector<f32, N>],
     rows: u32,
     vectors: u32,
-    #[define(I)] _partners: ElemType,
+    #[define(I)] _type: ElemType,
 ) {
     let vectors = vectors as usize;
     if ABSOLUTE_POS >= rows as usize * vectors {

@@ -1,5 +1,5 @@
-//! Hand-written kernels for every GPU runtime, in CubeCL. They compute f32; other types, and
-//! devices whose units cannot add across a plane, take the tensor operations.
+//! Hand-written kernels for every GPU runtime, in CubeCL. They compute f32; other types take the
+//! tensor operations.
 
 mod binary;
 mod mix;
@@ -43,7 +43,7 @@ impl RowOps for CubeBackend {
             rows.rows as u32,
             rows.vectors() as u32,
             scale as f32,
-            rows.plane(),
+            rows.share,
             elements(&ids),
         );
         (value, lse)
@@ -107,7 +107,7 @@ impl RowOps for CubeBackend {
             rows.rows as u32,
             rows.vectors() as u32,
             scale as f32,
-            rows.plane(),
+            rows.share,
         );
         (value, lse)
     }
@@ -140,7 +140,7 @@ impl RowOps for CubeBackend {
             rows.rows as u32,
             rows.vectors() as u32,
             scale as f32,
-            rows.plane(),
+            rows.share,
         );
         out
     }
@@ -161,7 +161,7 @@ impl RowOps for CubeBackend {
             rows.rows as u32,
             rows.vectors() as u32,
             scale as f32,
-            rows.plane(),
+            rows.share,
         );
         out
     }
@@ -182,7 +182,7 @@ impl RowOps for CubeBackend {
             rows.rows as u32,
             rows.vectors() as u32,
             scale as f32,
-            rows.plane(),
+            rows.share,
         );
         out
     }
@@ -215,7 +215,7 @@ impl RowOps for CubeBackend {
             terms.margin as f32,
             terms.focuses(),
             terms.margin > 0.0,
-            rows.plane(),
+            rows.share,
         );
         value
     }

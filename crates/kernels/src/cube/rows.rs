@@ -12,40 +12,90 @@ use cubecl::ir::{ElemType, IntKind};
 use cubecl::prelude::*;
 
 /// Units of a cube.
-const UNITS: u32 = 256;
+const UNITS: usize = 256;
 /// Rows with fewer numbers are read by a single unit.
 const NARROW: usize = 12;
+/// Units of a wide row where planes do not serve.
+const LANES: u32 = 32;
 
-/// The sum of the numbers that the units of a row have.
+/// How the units of a row put together what each has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Share {
+    /// A unit alone.
+    Alone,
+    /// The units are a plane (warp, subgroup).
+    Plane,
+    /// By shared memory, in halves.
+    Memory,
+}
+
+/// The sum of the numbers that the units of a row have. Every unit of the cube must come here.
 #[cube]
-pub(super) fn total<N: Size>(part: Vector<f32, N>, #[comptime] plane: bool) -> f32 {
+pub(super) fn total<N: Size>(part: Vector<f32, N>, #[comptime] share: Share) -> f32 {
     let mut sum = 0.0f32;
     #[unroll]
     for k in 0..N::value() {
         sum += part.extract(k);
     }
-    if comptime!(plane) { plane_sum(sum) } else { sum }
+    if comptime!(share == Share::Plane) {
+        sum = plane_sum(sum);
+    } else if comptime!(share == Share::Memory) {
+        let mut memory = Shared::<[f32]>::new_slice(UNITS);
+        let own = UNIT_POS as usize;
+        memory[own] = sum;
+        sync_cube();
+        let mut half = CUBE_DIM_X / 2;
+        while half > 0 {
+            if UNIT_POS_X < half {
+                memory[own] += memory[own + half as usize];
+            }
+            sync_cube();
+            half /= 2;
+        }
+        sum = memory[own - UNIT_POS_X as usize];
+        sync_cube();
+    }
+    sum
 }
 
-/// The largest of the numbers that the units of a row have.
+/// The largest of the numbers that the units of a row have. As [`total`].
 #[cube]
-pub(super) fn largest<N: Size>(part: Vector<f32, N>, #[comptime] plane: bool) -> f32 {
+pub(super) fn largest<N: Size>(part: Vector<f32, N>, #[comptime] share: Share) -> f32 {
     let mut top = part.extract(0usize);
     #[unroll]
     for k in 1usize..N::value() {
         top = max(top, part.extract(k));
     }
-    if comptime!(plane) { plane_max(top) } else { top }
+    if comptime!(share == Share::Plane) {
+        top = plane_max(top);
+    } else if comptime!(share == Share::Memory) {
+        let mut memory = Shared::<[f32]>::new_slice(UNITS);
+        let own = UNIT_POS as usize;
+        memory[own] = top;
+        sync_cube();
+        let mut half = CUBE_DIM_X / 2;
+        while half > 0 {
+            if UNIT_POS_X < half {
+                memory[own] = max(memory[own], memory[own + half as usize]);
+            }
+            sync_cube();
+            half /= 2;
+        }
+        top = memory[own - UNIT_POS_X as usize];
+        sync_cube();
+    }
+    top
 }
 
-/// The row of this unit; each cube has `CUBE_DIM_Y` of them.
+/// The row of this unit; each cube has `CUBE_DIM_Y` of them. Units beyond the last row do that
+/// one again, since the others of the cube may wait for them.
 #[cube]
-pub(super) fn row() -> usize {
-    CUBE_POS * CUBE_DIM_Y as usize + UNIT_POS_Y as usize
+pub(super) fn row(rows: u32) -> usize {
+    let row = CUBE_POS * CUBE_DIM_Y as usize + UNIT_POS_Y as usize;
+    min(row, rows as usize - 1)
 }
 
-/// A matrix whose rows are read by a plane (warp, subgroup) each, or by a unit where they are
-/// short.
+/// A matrix whose rows are read by several units each, or by one where they are short.
 pub(super) struct Rows {
     pub(super) client: Client,
     pub(super) rows: usize,
@@ -54,6 +104,7 @@ pub(super) struct Rows {
     pub(super) vector: usize,
     /// Units of a row.
     lanes: u32,
+    pub(super) share: Share,
     device: burn_cubecl::CubeDevice,
 }
 
@@ -67,24 +118,25 @@ impl Rows {
         if !floats || rows == 0 || columns == 0 || rows * columns >= u32::MAX as usize {
             return None;
         }
-        let hardware = &first.client.properties().hardware;
-        let lanes = if columns < NARROW { 1 } else { hardware.plane_size_max };
-        let together = first.client.properties().features.plane.contains(Plane::Ops)
-            && hardware.plane_size_min == lanes
-            && UNITS.is_multiple_of(lanes);
-        if UNITS > hardware.max_units_per_cube || (lanes > 1 && !together) {
+        let properties = first.client.properties();
+        let hardware = &properties.hardware;
+        if UNITS > hardware.max_units_per_cube as usize {
             return None;
         }
+        let plane = hardware.plane_size_max;
+        let planes = properties.features.plane.contains(Plane::Ops)
+            && hardware.plane_size_min == plane
+            && UNITS.is_multiple_of(plane as usize);
+        let (lanes, share) = match planes {
+            _ if columns < NARROW => (1, Share::Alone),
+            true => (plane, Share::Plane),
+            false => (LANES, Share::Memory),
+        };
         // Every unit of a row should have something to read.
         let whole = |n: &usize| columns.is_multiple_of(*n) && columns / n >= lanes as usize;
         let vector = [4, 2].into_iter().find(whole).unwrap_or(1);
         let (client, device) = (first.client.clone(), first.device.clone());
-        Some(Self { client, rows, columns, vector, lanes, device })
-    }
-
-    /// Whether the units of a row are a plane.
-    pub(super) fn plane(&self) -> bool {
-        self.lanes > 1
+        Some(Self { client, rows, columns, vector, lanes, share, device })
     }
 
     pub(super) fn vectors(&self) -> usize {
@@ -92,7 +144,7 @@ impl Rows {
     }
 
     pub(super) fn cube(&self) -> CubeDim {
-        CubeDim::new_2d(self.lanes, UNITS / self.lanes)
+        CubeDim::new_2d(self.lanes, UNITS as u32 / self.lanes)
     }
 
     pub(super) fn count(&self) -> CubeCount {
@@ -101,7 +153,7 @@ impl Rows {
 
     /// Cubes with a unit for each vector.
     pub(super) fn flat(&self) -> (CubeCount, CubeDim) {
-        let cube = CubeDim::new_1d(UNITS);
+        let cube = CubeDim::new_1d(UNITS as u32);
         let units = self.rows * self.vectors();
         (calculate_cube_count_elemwise(&self.client, units, cube), cube)
     }

@@ -2,7 +2,7 @@
 
 use cubecl::prelude::*;
 
-use super::rows::{largest, row, total};
+use super::rows::{Share, largest, row, total};
 
 /// Lower than every logit, and finite, since WGSL has no infinite constant.
 const LOWEST: f32 = -3.0e38;
@@ -40,13 +40,10 @@ pub(super) fn log_prob<I: Int, N: Size>(
     rows: u32,
     vectors: u32,
     scale: f32,
-    #[comptime] plane: bool,
-    #[define(I)] _ids: ElemType,
+    #[comptime] share: Share,
+    #[define(I)] _type: ElemType,
 ) {
-    let row = row();
-    if row >= rows as usize {
-        terminate!();
-    }
+    let row = row(rows);
     let vectors = vectors as usize;
     let start = row * vectors;
     let class = u32::cast_from(ids[row]) as usize;
@@ -58,7 +55,7 @@ pub(super) fn log_prob<I: Int, N: Size>(
         top = max(top, u);
         at += CUBE_DIM_X as usize;
     }
-    let top = largest::<N>(top, plane);
+    let top = largest::<N>(top, share);
     let mut sum = Vector::<f32, N>::new(0.0f32);
     let mut own = 0.0f32;
     let mut at = UNIT_POS_X as usize;
@@ -73,8 +70,8 @@ pub(super) fn log_prob<I: Int, N: Size>(
         sum += (u - Vector::new(top)).exp();
         at += CUBE_DIM_X as usize;
     }
-    let whole = total::<N>(sum, plane).ln() + top;
-    let own = total::<Const<1>>(Vector::new(own), plane);
+    let whole = total::<N>(sum, share).ln() + top;
+    let own = total::<Const<1>>(Vector::new(own), share);
     if UNIT_POS_X == 0 {
         lse[row] = whole;
         value[row] = own - whole;
@@ -95,7 +92,7 @@ pub(super) fn log_prob_backward<I: Int, N: Size>(
     rows: u32,
     vectors: u32,
     scale: f32,
-    #[define(I)] _ids: ElemType,
+    #[define(I)] _type: ElemType,
 ) {
     let vectors = vectors as usize;
     if ABSOLUTE_POS >= rows as usize * vectors {
@@ -127,12 +124,9 @@ pub(super) fn cross_entropy<N: Size>(
     rows: u32,
     vectors: u32,
     scale: f32,
-    #[comptime] plane: bool,
+    #[comptime] share: Share,
 ) {
-    let row = row();
-    if row >= rows as usize {
-        terminate!();
-    }
+    let row = row(rows);
     let vectors = vectors as usize;
     let start = row * vectors;
     let scale = Vector::<f32, N>::new(scale);
@@ -142,7 +136,7 @@ pub(super) fn cross_entropy<N: Size>(
         top = max(top, (logits[start + at] + shift[at]) * scale);
         at += CUBE_DIM_X as usize;
     }
-    let top = largest::<N>(top, plane);
+    let top = largest::<N>(top, share);
     let mut sum = Vector::<f32, N>::new(0.0f32);
     let mut at = UNIT_POS_X as usize;
     while at < vectors {
@@ -150,7 +144,7 @@ pub(super) fn cross_entropy<N: Size>(
         sum += (u - Vector::new(top)).exp();
         at += CUBE_DIM_X as usize;
     }
-    let whole = total::<N>(sum, plane).ln() + top;
+    let whole = total::<N>(sum, share).ln() + top;
     let mut loss = Vector::<f32, N>::new(0.0f32);
     let mut at = UNIT_POS_X as usize;
     while at < vectors {
@@ -158,7 +152,7 @@ pub(super) fn cross_entropy<N: Size>(
         loss += targets[start + at] * (Vector::new(whole) - u);
         at += CUBE_DIM_X as usize;
     }
-    let loss = total::<N>(loss, plane);
+    let loss = total::<N>(loss, share);
     if UNIT_POS_X == 0 {
         lse[row] = whole;
         value[row] = loss;
@@ -178,12 +172,9 @@ pub(super) fn cross_entropy_backward<N: Size>(
     rows: u32,
     vectors: u32,
     scale: f32,
-    #[comptime] plane: bool,
+    #[comptime] share: Share,
 ) {
-    let row = row();
-    if row >= rows as usize {
-        terminate!();
-    }
+    let row = row(rows);
     let vectors = vectors as usize;
     let start = row * vectors;
     let grad = Vector::<f32, N>::new(scale * grad[row]);
@@ -195,7 +186,7 @@ pub(super) fn cross_entropy_backward<N: Size>(
         mass += targets[start + at];
         at += CUBE_DIM_X as usize;
     }
-    let mass = Vector::<f32, N>::new(total::<N>(mass, plane));
+    let mass = Vector::<f32, N>::new(total::<N>(mass, share));
     let mut at = UNIT_POS_X as usize;
     while at < vectors {
         let u = (logits[start + at] + shift[at]) * scale;
@@ -213,12 +204,9 @@ pub(super) fn log_softmax<N: Size>(
     rows: u32,
     vectors: u32,
     scale: f32,
-    #[comptime] plane: bool,
+    #[comptime] share: Share,
 ) {
-    let row = row();
-    if row >= rows as usize {
-        terminate!();
-    }
+    let row = row(rows);
     let vectors = vectors as usize;
     let start = row * vectors;
     let scale = Vector::<f32, N>::new(scale);
@@ -228,7 +216,7 @@ pub(super) fn log_softmax<N: Size>(
         top = max(top, (logits[start + at] + shift[at]) * scale);
         at += CUBE_DIM_X as usize;
     }
-    let top = largest::<N>(top, plane);
+    let top = largest::<N>(top, share);
     let mut sum = Vector::<f32, N>::new(0.0f32);
     let mut at = UNIT_POS_X as usize;
     while at < vectors {
@@ -236,7 +224,7 @@ pub(super) fn log_softmax<N: Size>(
         sum += (u - Vector::new(top)).exp();
         at += CUBE_DIM_X as usize;
     }
-    let whole = Vector::<f32, N>::new(total::<N>(sum, plane).ln() + top);
+    let whole = Vector::<f32, N>::new(total::<N>(sum, share).ln() + top);
     let mut at = UNIT_POS_X as usize;
     while at < vectors {
         out[start + at] = (logits[start + at] + shift[at]) * scale - whole;
@@ -253,12 +241,9 @@ pub(super) fn log_softmax_backward<N: Size>(
     rows: u32,
     vectors: u32,
     scale: f32,
-    #[comptime] plane: bool,
+    #[comptime] share: Share,
 ) {
-    let row = row();
-    if row >= rows as usize {
-        terminate!();
-    }
+    let row = row(rows);
     let vectors = vectors as usize;
     let start = row * vectors;
     let mut sum = Vector::<f32, N>::new(0.0f32);
@@ -267,7 +252,7 @@ pub(super) fn log_softmax_backward<N: Size>(
         sum += grad[start + at];
         at += CUBE_DIM_X as usize;
     }
-    let sum = Vector::<f32, N>::new(total::<N>(sum, plane));
+    let sum = Vector::<f32, N>::new(total::<N>(sum, share));
     let mut at = UNIT_POS_X as usize;
     while at < vectors {
         let gap = grad[start + at] - output[start + at].exp() * sum;
