@@ -96,7 +96,7 @@ pub struct Found {
 }
 
 /// Every device of this machine that this build can use, the fastest kinds first. One card has
-/// an entry for each backend that reaches it.
+/// an entry for each backend that reaches it. Each is opened, to ask for its name.
 #[must_use]
 pub fn available() -> Vec<Found> {
     let mut found = Vec::new();
@@ -180,12 +180,17 @@ pub fn from_env() -> Result<Device> {
     if let Some(name) = std::env::var_os(VARIABLE) {
         return named(&name.to_string_lossy());
     }
-    let mut found = available();
-    let at = found.iter().position(|found| found.card);
-    let at = at.or_else(|| found.iter().position(|found| !found.name.contains(':'))).unwrap_or(0);
-    if found.is_empty() {
-        let reason = "this build has no backend; enable a Cargo feature, such as flex".to_owned();
-        return Err(Error::NoDevice { name: VARIABLE.to_owned(), reason });
-    }
-    Ok(found.swap_remove(at).device)
+    let (processors, cards): (Vec<Backend>, Vec<Backend>) =
+        backends().into_iter().partition(|backend| backend.cpu);
+    // One after the other, since looking at a device opens it.
+    let first = cards.into_iter().find_map(|backend| {
+        let devices = Device::enumerate(backend.kind).into_vec();
+        devices.into_iter().find(|device| describe(device).1)
+    });
+    let processor = || processors.first().map(|backend| (backend.default)());
+    let any = || available().into_iter().next().map(|found| found.device);
+    first.or_else(processor).or_else(any).ok_or_else(|| Error::NoDevice {
+        name: VARIABLE.to_owned(),
+        reason: "neither a card nor a backend for the processor, such as flex".to_owned(),
+    })
 }
