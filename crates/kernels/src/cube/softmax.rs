@@ -27,6 +27,33 @@ fn with_margin<N: Size>(
     u * Vector::new(scale)
 }
 
+/// `log Σ exp(scale · (z + shift))` of the row that begins at `start`.
+#[cube]
+fn log_sum_exp<N: Size>(
+    logits: &[Vector<f32, N>],
+    shift: &[Vector<f32, N>],
+    start: usize,
+    vectors: usize,
+    scale: Vector<f32, N>,
+    #[comptime] share: Share,
+) -> f32 {
+    let mut top = Vector::<f32, N>::new(f32::new(LOWEST));
+    let mut at = UNIT_POS_X as usize;
+    while at < vectors {
+        top = max(top, (logits[start + at] + shift[at]) * scale);
+        at += CUBE_DIM_X as usize;
+    }
+    let top = largest::<N>(top, share);
+    let mut sum = Vector::<f32, N>::new(0.0f32);
+    let mut at = UNIT_POS_X as usize;
+    while at < vectors {
+        let u = (logits[start + at] + shift[at]) * scale;
+        sum += (u - Vector::new(top)).exp();
+        at += CUBE_DIM_X as usize;
+    }
+    total::<N>(sum, share).ln() + top
+}
+
 /// See `RowOps::log_prob_lse`.
 #[cube(launch)]
 #[allow(clippy::too_many_arguments)]
@@ -130,21 +157,7 @@ pub(super) fn cross_entropy<N: Size>(
     let vectors = vectors as usize;
     let start = row * vectors;
     let scale = Vector::<f32, N>::new(scale);
-    let mut top = Vector::<f32, N>::new(f32::new(LOWEST));
-    let mut at = UNIT_POS_X as usize;
-    while at < vectors {
-        top = max(top, (logits[start + at] + shift[at]) * scale);
-        at += CUBE_DIM_X as usize;
-    }
-    let top = largest::<N>(top, share);
-    let mut sum = Vector::<f32, N>::new(0.0f32);
-    let mut at = UNIT_POS_X as usize;
-    while at < vectors {
-        let u = (logits[start + at] + shift[at]) * scale;
-        sum += (u - Vector::new(top)).exp();
-        at += CUBE_DIM_X as usize;
-    }
-    let whole = total::<N>(sum, share).ln() + top;
+    let whole = log_sum_exp::<N>(logits, shift, start, vectors, scale, share);
     let mut loss = Vector::<f32, N>::new(0.0f32);
     let mut at = UNIT_POS_X as usize;
     while at < vectors {
@@ -210,21 +223,8 @@ pub(super) fn log_softmax<N: Size>(
     let vectors = vectors as usize;
     let start = row * vectors;
     let scale = Vector::<f32, N>::new(scale);
-    let mut top = Vector::<f32, N>::new(f32::new(LOWEST));
-    let mut at = UNIT_POS_X as usize;
-    while at < vectors {
-        top = max(top, (logits[start + at] + shift[at]) * scale);
-        at += CUBE_DIM_X as usize;
-    }
-    let top = largest::<N>(top, share);
-    let mut sum = Vector::<f32, N>::new(0.0f32);
-    let mut at = UNIT_POS_X as usize;
-    while at < vectors {
-        let u = (logits[start + at] + shift[at]) * scale;
-        sum += (u - Vector::new(top)).exp();
-        at += CUBE_DIM_X as usize;
-    }
-    let whole = Vector::<f32, N>::new(total::<N>(sum, share).ln() + top);
+    let whole = log_sum_exp::<N>(logits, shift, start, vectors, scale, share);
+    let whole = Vector::<f32, N>::new(whole);
     let mut at = UNIT_POS_X as usize;
     while at < vectors {
         out[start + at] = (logits[start + at] + shift[at]) * scale - whole;
