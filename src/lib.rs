@@ -62,7 +62,10 @@ pub use compare::{CompareReport, compare};
 pub use data::{PredictionTable, Skipped, Table, TextData, TextReader, TextSplits};
 pub use error::{Error, Result};
 pub use model::{Answer, Model};
-pub use recipe::{OptimizerConfig, OptimizerKind, Recipe, RecipeSpace};
+pub use recipe::{Recipe, RecipeSpace};
 pub use substitutes::MaskedSubstitutes;
-pub use train::{Epoch, Prepared, TrainOptions, Trained, train, train_prepared};
+pub use train::{
+    ClipNorm, ContrastiveConfig, Epoch, Fitted, OptimizerConfig, OptimizerKind, Prepared, Task,
+    TrainOptions, Trained, Trainer, train, train_prepared,
+};
 pub use tune::{TuneOptions, Tuned, tune};

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use burn::module::Module;
-use burn::tensor::Device;
 use burn::tensor::activation::softmax;
+use burn::tensor::{Device, Tensor};
 use counterweight_core::{ClassProfile, LabelEncoder};
 use counterweight_encoder::{
     Attribution, Encoded, EncoderShape, Explanation, Featurizer, ModelDir, TextBatch,
@@ -201,8 +201,7 @@ impl Model {
         }
         let plain = device.clone().without_autodiff();
         let shape: EncoderShape = ModelDir::read_json(dir, SHAPE)?;
-        let (classes, dropout) = (profile.classes(), recipe.dropout);
-        let classifier = TextClassifier::blank(&shape, classes, dropout, &plain)?;
+        let classifier = TextClassifier::blank(&shape, &recipe.head(profile.classes()), &plain)?;
         let path = dir.join(ModelDir::WEIGHTS);
         let classifier = load_weights(classifier, read(ModelDir::WEIGHTS)?, &path)?;
         Ok(Self {
@@ -231,12 +230,19 @@ pub(crate) fn probabilities(
     for rows in order.chunks(BATCH) {
         let texts: Vec<&Encoded> = rows.iter().map(|&row| &encoded[row]).collect();
         let logits = classifier.forward(&TextBatch::new(&texts, device));
-        let values: Vec<f64> = softmax(logits, 1)
-            .try_into_vec_as()
-            .map_err(|e| Error::Device { reason: e.to_string() })?;
-        for (&row, p) in rows.iter().zip(values.chunks(classes)) {
-            out.row_mut(row).assign(&ndarray::ArrayView1::from(p));
+        let p = read_probabilities(logits)?;
+        for (&row, p) in rows.iter().zip(p.rows()) {
+            out.row_mut(row).assign(&p);
         }
     }
     Ok(out)
+}
+
+/// Softmax probabilities of logits, `[rows, classes]`.
+pub(crate) fn read_probabilities(logits: Tensor<2>) -> Result<Array2<f64>> {
+    let shape = logits.dims();
+    let unread = |reason: String| Error::Device { reason };
+    let values: Vec<f64> =
+        softmax(logits, 1).try_into_vec_as().map_err(|e| unread(e.to_string()))?;
+    Array2::from_shape_vec(shape, values).map_err(|e| unread(e.to_string()))
 }

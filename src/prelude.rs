@@ -38,7 +38,7 @@ pub use crate::tuner::{
     Percentile, Random, Sobol, Space, Sqlite, Study, SuccessiveHalving, Suggester, Tpe, Trial,
 };
 pub use crate::{
-    CompareReport, MaskedSubstitutes, Model, OptimizerConfig, OptimizerKind, PredictionTable,
-    Recipe, RecipeSpace, Table, TextData, TextReader, TextSplits, TrainOptions, Trained,
-    TuneOptions, Tuned, compare, train, tune,
+    ClipNorm, CompareReport, ContrastiveConfig, MaskedSubstitutes, Model, OptimizerConfig,
+    OptimizerKind, PredictionTable, Recipe, RecipeSpace, Table, Task, TextData, TextReader,
+    TextSplits, TrainOptions, Trained, Trainer, TuneOptions, Tuned, compare, train, tune,
 };

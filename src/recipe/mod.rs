@@ -4,7 +4,9 @@ mod space;
 
 use counterweight_augment::AugmentConfig;
 use counterweight_core::ensure;
-use counterweight_encoder::{EncoderConfig, PretrainedConfig, Schedule, TransformerConfig};
+use counterweight_encoder::{
+    ClassifierConfig, EncoderConfig, Freeze, HeadKind, PretrainedConfig, TransformerConfig,
+};
 use counterweight_losses::{Input, LossConfig, Reduction};
 use counterweight_metrics::{DecisionConfig, Metric};
 use counterweight_samplers::SamplerConfig;
@@ -12,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use space::RecipeSpace;
 
-use crate::{Error, Result};
+use crate::{ContrastiveConfig, Error, OptimizerConfig, OptimizerKind, Result, Trainer};
 
 /// Encoder, loss, sampler, augmenter, optimiser and decision of one training run.
 ///
@@ -51,8 +53,13 @@ pub struct Recipe {
     pub reduction: Reduction,
     /// The encoder. Default: hashed n-grams.
     pub encoder: EncoderConfig,
+    /// Fine-tuning of the encoder on pairs of texts beforehand, for few labels. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contrastive: Option<ContrastiveConfig>,
     /// Dropout before the head, in `[0, 1)`. Default: 0.
     pub dropout: f64,
+    /// How vectors become logits. Default: a linear layer.
+    pub head: HeadKind,
     /// The loss. Default: cross entropy.
     pub loss: LossConfig,
     /// The batch sampler. Default: uniform.
@@ -78,54 +85,15 @@ impl Default for Recipe {
             select: Metric::MacroF1,
             reduction: Reduction::Mean,
             encoder: EncoderConfig::default(),
+            contrastive: None,
             dropout: 0.0,
+            head: HeadKind::default(),
             loss: LossConfig::default(),
             sampler: SamplerConfig::default(),
             augment: AugmentConfig::default(),
             clean_epochs: 0,
             optimizer: OptimizerConfig::default(),
             decision: DecisionConfig::default(),
-        }
-    }
-}
-
-/// The update rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OptimizerKind {
-    /// Stochastic gradient descent with momentum .9 and L2 decay. For the n-gram encoder:
-    /// an n-gram is updated in proportion to its evidence, where Adam moves rare ones as
-    /// far as common ones and overfits them.
-    #[default]
-    Sgd,
-    /// AdamW (Loshchilov and Hutter, ICLR 2019), for the transformer.
-    Adamw,
-}
-
-/// The optimiser with warm-up, decay and clipping. The defaults suit the n-gram encoder.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct OptimizerConfig {
-    /// The update rule. Default: SGD.
-    pub kind: OptimizerKind,
-    /// Peak learning rate, positive. Default: 0.5; AdamW from scratch wants about 5e-4.
-    pub learning_rate: f64,
-    /// Weight decay, ≥ 0. Default: 2e-4; AdamW wants about 0.01.
-    pub weight_decay: f64,
-    /// Largest norm of each tensor's gradient, positive. Default: 1.
-    pub clip_norm: f64,
-    /// Warm-up and decay.
-    pub schedule: Schedule,
-}
-
-impl Default for OptimizerConfig {
-    fn default() -> Self {
-        Self {
-            kind: OptimizerKind::Sgd,
-            learning_rate: 0.5,
-            weight_decay: 2e-4,
-            clip_norm: 1.0,
-            schedule: Schedule::default(),
         }
     }
 }
@@ -170,6 +138,19 @@ impl Recipe {
         recipe
     }
 
+    /// What stands on the encoder.
+    pub(crate) fn head(&self, classes: usize) -> ClassifierConfig {
+        ClassifierConfig::new(classes).with_dropout(self.dropout).with_head(self.head)
+    }
+
+    /// What of it is not the task's.
+    pub(crate) fn trainer(&self) -> Trainer {
+        Trainer::new(self.optimizer)
+            .with_epochs(self.epochs)
+            .with_patience(self.patience)
+            .with_seed(self.seed)
+    }
+
     /// Reads a recipe and checks its numbers.
     ///
     /// # Errors
@@ -201,17 +182,16 @@ impl Recipe {
         for (name, value) in positive {
             ensure(name, value as f64, value >= 1, "[1, inf)").map_err(range)?;
         }
-        let o = &self.optimizer;
-        for (name, value) in [("learning_rate", o.learning_rate), ("clip_norm", o.clip_norm)] {
-            ensure(name, value, value > 0.0 && value.is_finite(), "(0, inf)").map_err(range)?;
-        }
-        let decay = o.weight_decay;
-        ensure("weight_decay", decay, decay >= 0.0 && decay.is_finite(), "[0, inf)")
-            .map_err(range)?;
-        ensure("dropout", self.dropout, (0.0..1.0).contains(&self.dropout), "[0, 1)")
-            .map_err(range)?;
-        o.schedule.check()?;
+        self.optimizer.check()?;
+        self.head(2).check()?;
         self.encoder.check()?;
+        if let Some(contrastive) = &self.contrastive {
+            contrastive.check()?;
+            if matches!(&self.encoder, EncoderConfig::Pretrained(p) if p.freeze == Freeze::All) {
+                let reason = "contrastive fine-tuning of a frozen encoder".to_owned();
+                return Err(Error::Recipe { reason });
+            }
+        }
         self.sampler.init(&[0], 0)?;
         self.augment.check()?;
         if matches!(self.augment, AugmentConfig::CutMix(_) | AugmentConfig::Images(_)) {
@@ -219,11 +199,17 @@ impl Recipe {
         }
         self.loss.check()?;
         // A classifier's outputs are logits; of the other losses, none would fit them.
-        if !matches!(self.loss.input(), Input::Logits | Input::Binary) {
+        let fits = match self.loss.input() {
+            Input::Logits | Input::Binary => true,
+            Input::Cosines => matches!(self.head, HeadKind::Cosine { .. }),
+            _ => false,
+        };
+        if !fits {
             return Err(Error::Recipe {
                 reason: format!(
-                    "the loss {} is not one of a classifier's logits",
-                    self.loss.kind()
+                    "the loss {} is not one of the outputs of a {} head",
+                    self.loss.kind(),
+                    if self.head == HeadKind::Linear { "linear" } else { "cosine" },
                 ),
             });
         }

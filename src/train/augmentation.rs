@@ -57,6 +57,11 @@ impl Augmentation {
         })
     }
 
+    /// Whether the encoder sees something else each time.
+    pub(super) fn changes_input(&self) -> bool {
+        matches!(self, Self::Texts { .. } | Self::Tokens(_))
+    }
+
     /// A new epoch's partners.
     pub(super) fn begin_epoch(&mut self, epoch: usize) {
         if let Self::Features { partners: Some(partners), .. } = self {

@@ -3,15 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
-use burn::optim::ModuleOptimizer;
 use burn::store::{ModuleRecord, RecordError};
 use burn::tensor::Bytes;
-use counterweight_core::derive;
-use counterweight_encoder::{ModelDir, TextClassifier};
+use counterweight_encoder::ModelDir;
 use serde::{Deserialize, Serialize};
 
 use super::Epoch;
-use crate::{Error, Recipe, Result};
+use super::optimizer::Optimizer;
+use crate::{Error, Result};
 
 const MODEL: &str = "model.bpk";
 const BEST: &str = "best.bpk";
@@ -27,17 +26,17 @@ pub(super) struct State {
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Saved {
-    recipe: Recipe,
+    recipe: String,
     data: u64,
     state: State,
-    /// What the loss keeps between batches.
-    loss: Vec<f64>,
+    /// What the task keeps between batches.
+    task: Vec<f64>,
 }
 
 /// A checkpoint directory of one recipe on one data set.
 pub(super) struct Checkpoint {
     dir: PathBuf,
-    recipe: Recipe,
+    recipe: String,
     data: u64,
 }
 
@@ -45,38 +44,34 @@ pub(super) struct Checkpoint {
 pub(super) struct Loaded {
     dir: PathBuf,
     state: State,
-    loss: Vec<f64>,
+    task: Vec<f64>,
 }
 
 impl Checkpoint {
-    pub(super) fn new(dir: &Path, recipe: &Recipe, labels: &[usize]) -> Self {
-        Self {
-            dir: dir.to_owned(),
-            recipe: recipe.clone(),
-            // Enough to notice another split or file.
-            data: labels.iter().fold(labels.len() as u64, |h, &l| derive(h, l as u64)),
-        }
+    /// `recipe` and `data` tell the run from others.
+    pub(super) fn new(dir: &Path, recipe: String, data: u64) -> Self {
+        Self { dir: dir.to_owned(), recipe, data }
     }
 
-    pub(super) fn save(
+    pub(super) fn save<M: Module>(
         &self,
-        model: &TextClassifier,
-        best: &TextClassifier,
-        optimizer: &ModuleOptimizer,
+        model: &M,
+        best: &M,
+        optimizer: &Optimizer,
         state: &State,
-        loss: Vec<f64>,
+        task: Vec<f64>,
     ) -> Result<()> {
         let files = ModelDir::create(&self.dir)?;
-        let bytes = |module: &TextClassifier| module.clone().into_record().into_bytes();
+        let bytes = |module: &M| module.clone().into_record().into_bytes();
         let record = |name: &str, bytes: Result<Bytes, RecordError>| -> Result<()> {
             let bytes = bytes.map_err(|e| self.broken(name, &e))?;
             Ok(files.write(name, &bytes)?)
         };
         record(MODEL, bytes(model))?;
         record(BEST, bytes(best))?;
-        record(OPTIMIZER, optimizer.into_bytes())?;
+        record(OPTIMIZER, optimizer.to_bytes())?;
         let saved =
-            Saved { recipe: self.recipe.clone(), data: self.data, state: state.clone(), loss };
+            Saved { recipe: self.recipe.clone(), data: self.data, state: state.clone(), task };
         files.write_json(STATE, &saved)?;
         Ok(files.commit()?)
     }
@@ -94,7 +89,7 @@ impl Checkpoint {
         if saved.data != self.data {
             return Err(other("data set"));
         }
-        Ok(Some(Loaded { dir: self.dir.clone(), state: saved.state, loss: saved.loss }))
+        Ok(Some(Loaded { dir: self.dir.clone(), state: saved.state, task: saved.task }))
     }
 
     fn broken(&self, name: &str, error: &RecordError) -> Error {
@@ -103,23 +98,23 @@ impl Checkpoint {
 }
 
 impl Loaded {
-    pub(super) fn loss_state(&self) -> &[f64] {
-        &self.loss
+    pub(super) fn task_state(&self) -> &[f64] {
+        &self.task
     }
 
-    pub(super) fn restore(
+    pub(super) fn restore<M: Module>(
         self,
-        model: TextClassifier,
-        best: TextClassifier,
-        optimizer: ModuleOptimizer,
-    ) -> Result<(TextClassifier, TextClassifier, ModuleOptimizer, State)> {
-        let module = |module: TextClassifier, name: &str| -> Result<TextClassifier> {
+        model: M,
+        best: M,
+        optimizer: Optimizer,
+    ) -> Result<(M, M, Optimizer, State)> {
+        let module = |module: M, name: &str| -> Result<M> {
             let path = self.dir.join(name);
             let record = ModuleRecord::from_bytes(read(&path)?).map_err(|e| broken(&path, &e))?;
             module.try_load_record(record).map_err(|e| broken(&path, &e))
         };
         let path = self.dir.join(OPTIMIZER);
-        let optimizer = optimizer.from_bytes(read(&path)?).map_err(|e| broken(&path, &e))?;
+        let optimizer = optimizer.restored(read(&path)?).map_err(|e| broken(&path, &e))?;
         Ok((module(model, MODEL)?, module(best, BEST)?, optimizer, self.state))
     }
 }

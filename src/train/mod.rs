@@ -2,9 +2,13 @@
 
 mod augmentation;
 mod checkpoint;
+mod contrastive;
+mod gradients;
+mod optimizer;
 mod prepared;
 mod replicas;
-mod session;
+mod text_task;
+mod trainer;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -16,7 +20,10 @@ use counterweight_core::{NoProgress, Progress};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use augmentation::no_text;
+pub use contrastive::ContrastiveConfig;
+pub use optimizer::{ClipNorm, OptimizerConfig, OptimizerKind};
 pub use prepared::Prepared;
+pub use trainer::{Fitted, Task, Trainer};
 
 use crate::{Model, Recipe, Result, TextSplits};
 
@@ -157,8 +164,28 @@ pub fn train_prepared(
     options: &TrainOptions,
 ) -> Result<Trained> {
     recipe.check()?;
-    let trained = session::Session::start(recipe, data, device, options)?.run()?;
-    let dev = trained.model.evaluate_encoded(data.dev_labels(), data.dev())?;
+    let mut task = text_task::TextTask::new(recipe, data, device, options)?;
+    let (mut model, device) = (task.model()?, task.device());
+    if let Some(pairs) = &recipe.contrastive {
+        model = contrastive::fine_tune(pairs, recipe, data, model, &device, options)?;
+    }
+    task.keep_vectors(&model)?;
+    let fitted = recipe.trainer().fit(&mut task, model, &device, options)?;
+    let model = Model::new(
+        fitted.model,
+        data.shape().clone(),
+        data.featurizer().clone(),
+        data.labels().clone(),
+        data.profile().clone(),
+        recipe.clone(),
+        device.without_autodiff(),
+    );
+    let dev = model.evaluate_encoded(data.dev_labels(), data.dev())?;
     let decision = recipe.decision.fit(&dev, data.profile())?;
-    Ok(Trained { model: trained.model.with_decision(decision), ..trained })
+    Ok(Trained {
+        model: model.with_decision(decision),
+        history: fitted.history,
+        best_epoch: fitted.best_epoch,
+        weights: fitted.weights,
+    })
 }

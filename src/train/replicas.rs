@@ -62,7 +62,7 @@ impl Replicas {
             })
             .collect();
         let gathered = parts.iter().map(|(_, vectors)| vectors.clone().detach().to_device(first));
-        let back = index(&positions(&rows), first);
+        let back = row_numbers(&positions(&rows), first);
         let whole = Tensor::cat(gathered.collect(), 0).select(0, back).detach().require_grad();
         self.shares.push(Share { parts, rows, whole: whole.clone() });
         whole
@@ -84,7 +84,7 @@ impl Replicas {
                     .map(|(((copy, vectors), rows), device)| {
                         scope.spawn(move || {
                             let plain = first.clone().without_autodiff();
-                            let own = whole.clone().select(0, index(rows, &plain));
+                            let own = whole.clone().select(0, row_numbers(rows, &plain));
                             let own = Tensor::from_inner(own).to_device(device);
                             let back = (vectors * own).sum().backward();
                             GradientsParams::from_grads(back, &copy).to_device(&plain, model)
@@ -119,13 +119,14 @@ fn positions(rows: &[Vec<usize>]) -> Vec<usize> {
     at.into_iter().map(|(_, position)| position).collect()
 }
 
-fn index(rows: &[usize], device: &Device) -> Tensor<1, Int> {
+/// Rows as a tensor.
+pub(super) fn row_numbers(rows: &[usize], device: &Device) -> Tensor<1, Int> {
     let rows: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
     Tensor::from_data(TensorData::from(rows.as_slice()), device)
 }
 
 fn pick(batch: &TextBatch, rows: &[usize], from: &Device, to: &Device) -> TextBatch {
-    let rows = index(rows, from);
+    let rows = row_numbers(rows, from);
     TextBatch {
         ids: batch.ids.clone().select(0, rows.clone()).to_device(to),
         weights: batch.weights.clone().select(0, rows.clone()).to_device(to),

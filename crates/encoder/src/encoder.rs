@@ -3,8 +3,8 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Error, Featurizer, LoraConfig, NgramConfig, NgramEncoder, PretrainedConfig, Result, TextBatch,
-    TextTokenizer, Transformer, TransformerConfig, seeded,
+    Error, Featurizer, Freeze, LoraConfig, NgramConfig, NgramEncoder, PretrainedConfig, Result,
+    TextBatch, TextTokenizer, Transformer, TransformerConfig, seeded,
 };
 
 /// Deviation of an n-gram's initial vector: small, so that n-grams without evidence add
@@ -188,6 +188,16 @@ pub enum TextEncoder {
 }
 
 impl TextEncoder {
+    /// Freezes weights; all others are trained. Of n-grams all or none can be.
+    #[must_use]
+    pub fn frozen(self, freeze: Freeze) -> Self {
+        match self {
+            Self::Ngram(encoder) if freeze == Freeze::None => Self::Ngram(encoder),
+            Self::Ngram(encoder) => Self::Ngram(encoder.no_grad()),
+            Self::Transformer(encoder) => Self::Transformer(encoder.frozen(freeze)),
+        }
+    }
+
     /// The encoder with all dropouts at 0, on any device.
     #[must_use]
     pub fn without_dropout(self) -> Self {

@@ -5,7 +5,8 @@ use burn::tensor::{Device, Tensor};
 use counterweight_core::ensure;
 
 use crate::{
-    Encoded, Error, Featurizer, Result, TextBatch, TextClassifier, TextEncoder, TextTokenizer,
+    Encoded, Error, Featurizer, Pooling, Result, TextBatch, TextClassifier, TextEncoder,
+    TextTokenizer, Transformer,
 };
 
 /// How a token's share in a logit is measured.
@@ -18,6 +19,11 @@ pub enum Attribution {
     /// (Sundararajan et al., ICML 2017), in so many steps, at least 2. The shares sum up to the
     /// logit's difference from that of zero vectors; 32 steps come near.
     IntegratedGradients(usize),
+    /// Attention roll-out (Abnar and Zuidema, ACL 2020): how much of each token reaches the text's
+    /// vector, when every layer passes half of its input by and mixes half by the mean of its
+    /// heads. Of no class in particular; the shares are not negative and sum to 1. Where the
+    /// pooling is by maximum, as for the mean.
+    AttentionRollout,
 }
 
 /// A piece of a text and its share in a class's logit: positive for, negative against.
@@ -87,14 +93,14 @@ impl TextClassifier {
         let spans = tokenizer.spans(text)?;
         let encoded: &Encoded = &spans.encoded;
         let batch = TextBatch::new(&[encoded], &device);
+        let read = |x: Tensor<1>| -> Result<Vec<f64>> {
+            x.try_into_vec_as().map_err(|e| Error::Device { reason: e.to_string() })
+        };
         let words = encoder.embeddings.words(&batch).detach();
         let logit = |words: Tensor<3>| {
             let hidden = encoder.forward_words(words, &batch);
             let logits = model.classify(encoder.pool(hidden, &batch));
             logits.narrow(1, class, 1)
-        };
-        let read = |x: Tensor<1>| -> Result<Vec<f64>> {
-            x.try_into_vec_as().map_err(|e| Error::Device { reason: e.to_string() })
         };
         let points: Vec<f64> = match by {
             Attribution::GradientTimesInput => vec![1.0],
@@ -102,8 +108,15 @@ impl TextClassifier {
             Attribution::IntegratedGradients(steps) => {
                 (0..steps).map(|i| (i as f64 + 0.5) / steps as f64).collect()
             }
+            Attribution::AttentionRollout => Vec::new(),
         };
-        let mut total = vec![0.0; encoded.len()];
+        let mut total = match by {
+            Attribution::AttentionRollout => {
+                let shares = encoder.attention_rollout(&batch).inner();
+                read(shares.reshape([-1]))?
+            }
+            _ => vec![0.0; encoded.len()],
+        };
         for &point in &points {
             let at = (words.clone() * point).require_grad();
             let gradients = logit(at.clone()).sum().backward();
@@ -178,6 +191,29 @@ impl Explanation {
 
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+impl Transformer {
+    /// How much of each token reaches the text's vector through the layers' attention
+    /// (Abnar and Zuidema, ACL 2020): `R = Π (I + mean of the heads) / 2`, of which the row
+    /// or the mean of the rows that the pooling takes, `[batch, length]`.
+    ///
+    /// # Panics
+    /// When the length exceeds the model's positions.
+    pub fn attention_rollout(&self, batch: &TextBatch) -> Tensor<2> {
+        let [rows, length] = batch.dims();
+        let eye = Tensor::<2>::eye(length, &batch.weights.device()).unsqueeze::<3>();
+        let mut rolled = eye.clone().expand([rows, length, length]);
+        for map in self.attentions(batch) {
+            let mixed = (map.mean_dim(1).squeeze_dim::<3>(1) + eye.clone()) * 0.5;
+            rolled = mixed.matmul(rolled);
+        }
+        let pooling = match self.pooling {
+            Pooling::Max => Pooling::Mean,
+            other => other,
+        };
+        pooling.pool(rolled, batch.weights.clone().not_equal_scalar(0.0).float())
+    }
 }
 
 /// Copies parameters to a device, untracked: by way of the host, since a parameter of a plain device

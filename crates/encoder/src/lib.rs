@@ -23,35 +23,36 @@ mod adamw;
 mod adapter;
 mod batch;
 mod checkpoint;
-mod classifier;
 mod encoder;
 mod error;
 mod explain;
 mod featurizer;
+mod heads;
 mod init;
+mod layers;
 mod lora;
-mod masked_lm;
 mod model_dir;
 mod ngram;
 mod pretrained;
 mod schedule;
-mod sentence;
 mod transformer;
 
 pub use adamw::AdamW;
 pub use batch::{Encoded, TextBatch, length_buckets};
 pub use checkpoint::{Checkpoint, WeightType, save_checkpoint};
-pub use classifier::TextClassifier;
 pub use encoder::{Encoder, EncoderConfig, EncoderShape, TextEncoder};
 pub use error::{Error, Result};
 pub use explain::{Attribution, Explanation, Share};
 pub use featurizer::{Featurizer, HashedNgrams, Spans, TextTokenizer, Truncation};
+pub use heads::{
+    ClassifierConfig, DualEncoder, Guess, HeadKind, Hidden, MaskedLm, PromptClassifier,
+    SentenceEncoder, Tagged, TextClassifier, TokenClassifier, Verbalizer, hide_tokens,
+};
 pub use init::seeded;
+pub use layers::layer_depths;
 pub use lora::{Freeze, LoraConfig, Target, trainable};
-pub use masked_lm::{Guess, Hidden, MaskedLm, hide_tokens};
 pub use model_dir::{ModelDir, load_weights, weights_bytes};
 pub use ngram::{NgramConfig, NgramEncoder};
 pub use pretrained::PretrainedConfig;
 pub use schedule::Schedule;
-pub use sentence::SentenceEncoder;
 pub use transformer::{Activation, Architecture, Pooling, Transformer, TransformerConfig};

@@ -143,7 +143,8 @@ pub enum Freeze {
     /// All are trained.
     #[default]
     None,
-    /// None is trained: the encoder gives features.
+    /// None is trained: the encoder gives features, which training by a recipe computes once and
+    /// without dropout, where no augmenter changes texts or tokens.
     All,
     /// The embeddings are not.
     Embeddings,

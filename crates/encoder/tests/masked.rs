@@ -5,8 +5,8 @@ mod common;
 use burn::tensor::Device;
 use common::{Expected, fixtures, gap, values};
 use counterweight_encoder::{
-    Attribution, Checkpoint, EncoderConfig, Error, Featurizer, NgramConfig, SentenceEncoder,
-    TextClassifier, TextTokenizer, TransformerConfig, hide_tokens,
+    Attribution, Checkpoint, ClassifierConfig, EncoderConfig, Error, Featurizer, NgramConfig,
+    SentenceEncoder, TextClassifier, TextTokenizer, TransformerConfig, hide_tokens,
 };
 
 #[test]
@@ -101,7 +101,14 @@ fn shares_sum_to_the_logit() {
     let device = Device::flex();
     let config = EncoderConfig::Transformer(small());
     let features = config.fit_featurizer(&CORPUS).unwrap();
-    let model = TextClassifier::new(&config, &features, 3, 0.1, 5, &device).unwrap();
+    let model = TextClassifier::new(
+        &config,
+        &features,
+        &ClassifierConfig::new(3).with_dropout(0.1),
+        5,
+        &device,
+    )
+    .unwrap();
     // Larger weights, so that the way from zero bends.
     let model = counterweight_encoder::seeded(model, 0.3, 6);
     let text = "a lovely <red> dress";

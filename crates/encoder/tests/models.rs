@@ -2,8 +2,8 @@
 
 use burn::tensor::Device;
 use counterweight_encoder::{
-    EncoderConfig, Error, ModelDir, NgramConfig, TextBatch, TextClassifier, TransformerConfig,
-    load_weights, weights_bytes,
+    ClassifierConfig, EncoderConfig, Error, ModelDir, NgramConfig, TextBatch, TextClassifier,
+    TransformerConfig, load_weights, weights_bytes,
 };
 use std::path::Path;
 
@@ -30,6 +30,10 @@ fn configs() -> [EncoderConfig; 2] {
     ]
 }
 
+fn head(classes: usize) -> ClassifierConfig {
+    ClassifierConfig::new(classes).with_dropout(0.1)
+}
+
 fn logits(model: &TextClassifier, config: &EncoderConfig) -> Vec<f32> {
     let features = config.fit_featurizer(&CORPUS).unwrap();
     let rows = features.encode_all(&CORPUS).unwrap();
@@ -42,7 +46,7 @@ fn a_seed_decides_the_weights_and_files_keep_them() {
     let device = Device::flex();
     for config in configs() {
         let features = config.fit_featurizer(&CORPUS).unwrap();
-        let new = |seed| TextClassifier::new(&config, &features, 3, 0.1, seed, &device).unwrap();
+        let new = |seed| TextClassifier::new(&config, &features, &head(3), seed, &device).unwrap();
         let (first, other) = (new(1), new(2));
         assert_eq!(logits(&first, &config), logits(&new(1), &config));
         assert_ne!(logits(&first, &config), logits(&other, &config));
@@ -51,13 +55,13 @@ fn a_seed_decides_the_weights_and_files_keep_them() {
         assert_eq!(logits(&first, &config), logits(&loaded, &config));
 
         // A file of another model or half a file is refused.
-        let wider = TextClassifier::new(&config, &features, 4, 0.1, 1, &device).unwrap();
+        let wider = TextClassifier::new(&config, &features, &head(4), 1, &device).unwrap();
         assert!(load_weights(wider, bytes.clone(), Path::new("m")).is_err());
         assert!(load_weights(new(1), bytes[..bytes.len() / 2].to_vec(), Path::new("m")).is_err());
     }
     let [ngram, transformer] = configs();
     let features = ngram.fit_featurizer(&CORPUS).unwrap();
-    let mixed = TextClassifier::new(&transformer, &features, 3, 0.1, 1, &device).unwrap_err();
+    let mixed = TextClassifier::new(&transformer, &features, &head(3), 1, &device).unwrap_err();
     assert!(matches!(mixed, Error::Mismatch { .. }));
 }
 

@@ -36,6 +36,7 @@ mod cube;
 #[cfg(feature = "flex")]
 mod flex;
 mod mix;
+mod normalized;
 mod ops;
 mod real;
 #[cfg(feature = "flex")]
@@ -47,5 +48,6 @@ pub use adam::{AdamStep, adam_step};
 pub use binary::{BinaryFocal, binary_focal};
 pub use block::{add_norm, attention, dense, dropout, gelu};
 pub use mix::{mix_pairs, mix_rows};
+pub use normalized::normalized;
 pub use softmax::{contrast, log_prob, log_softmax, soft_cross_entropy, widen};
 pub use warp::warp;

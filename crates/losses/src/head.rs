@@ -1,7 +1,6 @@
 use burn::module::{Initializer, Module, Param};
 use burn::tensor::{Device, Tensor};
-
-use crate::losses::normalized;
+use counterweight_kernels::normalized;
 
 /// A classifier whose logits are cosines: the angle between the features and each class's
 /// weight vector, whatever their lengths.

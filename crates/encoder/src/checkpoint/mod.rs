@@ -7,7 +7,9 @@ mod save;
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::Device;
+use burn::module::Param;
+use burn::nn::{Linear, LinearConfig};
+use burn::tensor::{Device, Tensor};
 use serde_json::Value;
 
 pub use save::{WeightType, save_checkpoint};
@@ -17,7 +19,11 @@ pub(crate) use load::transposed;
 pub(crate) use names::module_name;
 pub(crate) use save::write_tensors;
 
-use crate::{Error, MaskedLm, Pooling, Result, Transformer, TransformerConfig};
+use crate::init::tracked;
+use crate::{
+    ClassifierConfig, Error, MaskedLm, Pooling, Result, TextClassifier, TextEncoder,
+    TokenClassifier, Transformer, TransformerConfig,
+};
 
 /// A directory with `config.json` and the weights in `model.safetensors` or
 /// `pytorch_model.bin`, as transformers and sentence-transformers write it.
@@ -117,6 +123,73 @@ impl Checkpoint {
         load::load(model, &self.tensors, &place, |name| {
             self.ignores(name) || names::is_head(self.bare(name))
         })
+    }
+
+    /// The classifier that transformers' `…ForSequenceClassification` saved: its pooler, where it has
+    /// one, and its head. `dropout` acts on the text's vector.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), and when the checkpoint has no such head.
+    pub fn load_classifier(&self, dropout: f64, device: &Device) -> Result<TextClassifier> {
+        let names = names::sequence_head(self.config.architecture);
+        let config = TransformerConfig { pooling: names.pooling, ..self.config.clone() };
+        let place = |path: &str| match (path.strip_prefix("pooler."), names.pooler) {
+            (Some(field), Some(module)) => {
+                let name = format!("{module}.{field}");
+                Some(names::Place { name, transposed: field == "weight", share: None })
+            }
+            _ => self.place(path),
+        };
+        let encoder = load::load(config.init(device)?, &self.tensors, &place, |name| {
+            self.ignores(name) || names::is_head(self.bare(name))
+        })?;
+        let head = self.head(names.head, device)?;
+        let encoder = TextEncoder::Transformer(encoder);
+        let config = ClassifierConfig::new(head.weight.shape()[1]).with_dropout(dropout);
+        TextClassifier::around(encoder, &config, device).map(|model| model.with_head(head))
+    }
+
+    /// The classifier of tokens that transformers' `…ForTokenClassification` saved.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), and when the checkpoint has no such head.
+    pub fn load_token_classifier(&self, dropout: f64, device: &Device) -> Result<TokenClassifier> {
+        counterweight_core::ensure("dropout", dropout, (0.0..1.0).contains(&dropout), "[0, 1)")?;
+        // Tokens need no pooler.
+        let config = TransformerConfig { pooling: Pooling::Cls, ..self.config.clone() };
+        let place = |path: &str| self.place(path);
+        let encoder = load::load(config.init(device)?, &self.tensors, &place, |name| {
+            self.ignores(name) || names::is_head(self.bare(name))
+        })?;
+        Ok(TokenClassifier::with_head(encoder, self.head("classifier", device)?, dropout))
+    }
+
+    /// A linear layer of the file; its bias is 0 where the file has none.
+    fn head(&self, name: &str, device: &Device) -> Result<Linear> {
+        let weight = format!("{name}.weight");
+        let shape = self.tensors.shape(&weight).unwrap_or_default();
+        let &[outputs, inputs] = shape.as_slice() else {
+            return Err(Error::Weights {
+                path: self.tensors.path().to_owned(),
+                missing: 1,
+                unused: 0,
+                names: weight,
+            });
+        };
+        let mut head = LinearConfig::new(inputs, outputs).init(device);
+        let bias = format!("{name}.bias");
+        let biased = self.tensors.contains(&bias);
+        if !biased {
+            head.bias = Some(Param::from_tensor(tracked(Tensor::zeros([outputs], device))));
+        }
+        let place = |path: &str| {
+            let name = match path {
+                "weight" => weight.clone(),
+                _ => biased.then(|| bias.clone())?,
+            };
+            Some(names::Place { name, transposed: path == "weight", share: None })
+        };
+        load::load(head, &self.tensors, &place, |_| true)
     }
 
     fn place(&self, path: &str) -> Option<names::Place> {

@@ -1,6 +1,6 @@
 //! Where a tensor of ours is in a checkpoint.
 
-use crate::Architecture;
+use crate::{Architecture, Pooling};
 
 /// A tensor of a file, or a share of its columns.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,6 +59,7 @@ const DISTILBERT: Pairs = &[
     ("blocks.#.up", "transformer.layer.#.ffn.lin1"),
     ("blocks.#.down", "transformer.layer.#.ffn.lin2"),
     ("blocks.#.output_norm", "transformer.layer.#.output_layer_norm"),
+    ("pooler", "pre_classifier"),
 ];
 
 const GPT2: Pairs = &[
@@ -150,6 +151,28 @@ pub(crate) fn masked_lm_place(architecture: Architecture, path: &str) -> Option<
         _ => return None,
     };
     Some(Place { name, transposed: path == "transform.weight", share: None })
+}
+
+/// Where transformers' classifier of sequences keeps its parts.
+pub(crate) struct SequenceHead {
+    /// Which vector its head takes.
+    pub(crate) pooling: Pooling,
+    /// The layer before the head, where it is not the encoder's own pooler.
+    pub(crate) pooler: Option<&'static str>,
+    pub(crate) head: &'static str,
+}
+
+/// The parts of a family's classifier of sequences.
+pub(crate) fn sequence_head(architecture: Architecture) -> SequenceHead {
+    let (pooling, pooler, head) = match architecture {
+        Architecture::Bert => (Pooling::Pooler, None, "classifier"),
+        Architecture::Roberta | Architecture::XlmRoberta | Architecture::Mpnet => {
+            (Pooling::Pooler, Some("classifier.dense"), "classifier.out_proj")
+        }
+        Architecture::Distilbert => (Pooling::PreClassifier, Some("pre_classifier"), "classifier"),
+        Architecture::Gpt2 => (Pooling::Last, None, "score"),
+    };
+    SequenceHead { pooling, pooler, head }
 }
 
 /// The name that `module` of ours has in the family's files: for adapters.

@@ -234,6 +234,34 @@ impl TextTokenizer {
         Ok(encoded(&encoding))
     }
 
+    /// The tokens of a text cut into words, and the number of each one's word.
+    pub(crate) fn word_ids(&self, words: &[&str]) -> Result<(Encoded, Vec<Option<usize>>)> {
+        // The fast way keeps no numbers of words.
+        let encoding = self.tokenizer.encode(words, true).map_err(failed)?;
+        let ids = encoding.get_word_ids().iter().map(|id| id.map(|id| id as usize));
+        let mut ids: Vec<_> = ids.collect();
+        let encoded = encoded(&encoding);
+        // A text without tokens is one padding id.
+        ids.resize(encoded.len(), None);
+        Ok((encoded, ids))
+    }
+
+    /// The number of tokens of a text, were none cut off.
+    pub(crate) fn length(&self, text: &str) -> Result<usize> {
+        let encoding = self.tokenizer.encode_fast(text, true).map_err(failed)?;
+        let cut: usize = encoding.get_overflowing().iter().map(|e| e.len()).sum();
+        Ok(encoding.len() + cut)
+    }
+
+    /// The byte after each token of a text that is not special, in order, as far as a text goes.
+    pub(crate) fn ends(&self, text: &str) -> Result<Vec<usize>> {
+        let spans = self.spans(text)?;
+        let tokens = spans.offsets.iter().zip(&spans.special).filter(|(_, special)| !**special);
+        let mut ends: Vec<usize> = tokens.map(|(&(_, end), _)| end).collect();
+        ends.dedup();
+        Ok(ends)
+    }
+
     /// Encodes one text and says where each token stands in it.
     ///
     /// # Errors

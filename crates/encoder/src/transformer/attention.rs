@@ -49,9 +49,9 @@ impl Attention {
     /// `[batch · length, width]` → the same.
     pub(crate) fn forward(&self, x: Tensor<2>, view: &View) -> Tensor<2> {
         let [rows, width] = x.dims();
-        let mixed = if let Some(bias) = &view.bias {
+        let mixed = if view.bias.is_some() {
             let value = self.split(self.value.forward(x.clone()), view);
-            let p = self.weights(x, bias.clone(), view);
+            let p = self.weights(x, view);
             let [batch, heads, length, _] = p.dims();
             let p = self.dropout.forward(p.reshape([batch * heads * length, length]));
             let mixed = p.reshape([batch, heads, length, length]).matmul(value);
@@ -64,15 +64,21 @@ impl Attention {
         self.output.forward(mixed)
     }
 
-    /// The attention's weights where there is a bias, `[batch, heads, length, length]`; all 0
-    /// in a text without tokens.
-    fn weights(&self, x: Tensor<2>, bias: Tensor<4>, view: &View) -> Tensor<4> {
+    /// The attention's weights, `[batch, heads, length, length]`; all 0 in a text without tokens.
+    pub(crate) fn weights(&self, x: Tensor<2>, view: &View) -> Tensor<4> {
         let [batch, length] = view.mask.dims();
         let query = self.split(self.query.forward(x.clone()), view);
         let key = self.split(self.key.forward(x), view);
         let depth = query.dims()[3];
-        let scores = query.matmul(key.swap_dims(2, 3)) * (depth as f64).powf(-0.5) + bias;
-        let seen = view.mask.clone().reshape([batch, 1, 1, length]);
+        let mut scores = query.matmul(key.swap_dims(2, 3)) * (depth as f64).powf(-0.5);
+        if let Some(bias) = &view.bias {
+            scores = scores + bias.clone();
+        }
+        let mut seen = view.mask.clone().reshape([batch, 1, 1, length]);
+        if view.causal {
+            let ones = Tensor::<2>::ones([length, length], &seen.device());
+            seen = seen * ones.tril(0).reshape([1, 1, length, length]);
+        }
         let scores = scores + (seen.clone() - 1.0) * MASKED;
         softmax(scores, 3) * seen
     }

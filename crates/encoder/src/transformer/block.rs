@@ -53,6 +53,12 @@ impl Block {
         }
     }
 
+    /// The attention's weights on the same input, `[batch, heads, length, length]`.
+    pub(crate) fn attention_weights(&self, x: Tensor<2>, view: &View) -> Tensor<4> {
+        let x = if self.norm_first { self.attention_norm.forward(x) } else { x };
+        self.attention.weights(x, view)
+    }
+
     /// The feed-forward network's hidden layer.
     fn inner(&self, x: Tensor<2>) -> Tensor<2> {
         activate(self.activation, self.up.forward(x))

@@ -196,10 +196,15 @@ impl TransformerConfig {
         }
         let eps = self.layer_norm_eps;
         ensure("layer_norm_eps", eps, eps > 0.0 && eps < 1.0, "(0, 1)")?;
-        if self.pooling == Pooling::Pooler && !self.architecture.has_pooler() {
+        let has_layer = match self.pooling {
+            Pooling::Pooler => self.architecture.has_pooler(),
+            Pooling::PreClassifier => self.architecture == Architecture::Distilbert,
+            _ => true,
+        };
+        if !has_layer {
             return Err(Error::Unsupported {
                 name: "pooling",
-                value: format!("pooler of {:?}", self.architecture),
+                value: format!("{:?} of {:?}", self.pooling, self.architecture),
                 allowed: "cls, mean, max, last",
             });
         }
@@ -230,7 +235,7 @@ impl TransformerConfig {
             }),
             blocks: (0..self.num_hidden_layers).map(|_| Block::new(self, device)).collect(),
             norm: family.norm_first().then(norm),
-            pooler: (self.pooling == Pooling::Pooler).then(|| Dense::new(width, width, device)),
+            pooler: self.pooling.has_layer().then(|| Dense::new(width, width, device)),
             pooling: self.pooling,
         })
     }

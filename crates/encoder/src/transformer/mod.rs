@@ -13,6 +13,7 @@ mod relative;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
+use burn::tensor::activation::relu;
 
 pub use config::{Activation, Architecture, TransformerConfig};
 pub use pooling::Pooling;
@@ -66,6 +67,22 @@ impl Transformer {
         hidden.reshape([rows, length, width])
     }
 
+    /// The attention of every layer, each `[batch, heads, length, length]`: how much each token
+    /// (third) takes from each (last). Rows sum to 1, and are 0 in a text without tokens.
+    ///
+    /// # Panics
+    /// When the length exceeds the model's positions.
+    pub fn attentions(&self, batch: &TextBatch) -> Vec<Tensor<4>> {
+        let mut hidden = self.embeddings.around(self.embeddings.words(batch), batch);
+        let view = self.view(batch);
+        let mut maps = Vec::with_capacity(self.blocks.len());
+        for block in &self.blocks {
+            maps.push(block.attention_weights(hidden.clone(), &view));
+            hidden = block.forward(hidden, &view);
+        }
+        maps
+    }
+
     /// The model with all dropouts at 0, on any device.
     #[must_use]
     pub fn without_dropout(mut self) -> Self {
@@ -85,9 +102,10 @@ impl Transformer {
     pub fn pool(&self, hidden: Tensor<3>, batch: &TextBatch) -> Tensor<2> {
         let mask = batch.weights.clone().not_equal_scalar(0.0).float();
         let pooled = self.pooling.pool(hidden, mask);
-        match &self.pooler {
-            Some(pooler) => pooler.forward(pooled).tanh(),
-            None => pooled,
+        match (&self.pooler, self.pooling) {
+            (Some(layer), Pooling::PreClassifier) => relu(layer.forward(pooled)),
+            (Some(layer), _) => layer.forward(pooled).tanh(),
+            (None, _) => pooled,
         }
     }
 

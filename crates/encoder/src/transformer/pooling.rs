@@ -8,6 +8,8 @@ pub enum Pooling {
     /// BERT's pooler: `tanh(W h_CLS + b)`.
     #[default]
     Pooler,
+    /// The layer before DistilBERT's classifier: `relu(W h_CLS + b)`.
+    PreClassifier,
     /// The first token's hidden state.
     Cls,
     /// The mean over the tokens, as sentence encoders have it (Reimers and Gurevych, EMNLP
@@ -23,11 +25,16 @@ pub enum Pooling {
 const LOWEST: f64 = -1e9;
 
 impl Pooling {
+    /// Whether a dense layer follows.
+    pub(crate) fn has_layer(self) -> bool {
+        matches!(self, Self::Pooler | Self::PreClassifier)
+    }
+
     /// `[batch, length, width]` and the mask `[batch, length]` → `[batch, width]`. A text
-    /// without tokens is its first position (pooler, cls, last) or zeros (mean, max).
+    /// without tokens is its first position (pooler, pre-classifier, cls, last) or zeros (mean, max).
     pub(crate) fn pool(self, hidden: Tensor<3>, mask: Tensor<2>) -> Tensor<2> {
         match self {
-            Self::Pooler | Self::Cls => hidden.narrow(1, 0, 1).squeeze_dim(1),
+            Self::Pooler | Self::PreClassifier | Self::Cls => hidden.narrow(1, 0, 1).squeeze_dim(1),
             Self::Mean => {
                 let count = mask.clone().sum_dim(1).clamp_min(1.0);
                 mask.unsqueeze_dim::<3>(1).matmul(hidden).squeeze_dim::<2>(1) / count

@@ -95,7 +95,6 @@ pub use seesaw::{Seesaw, SeesawConfig};
 pub use sigmoid_focal::{Alpha, SigmoidFocal, SigmoidFocalConfig};
 pub use smoothed::{Smoothed, SmoothedConfig};
 pub use soap::{Soap, SoapConfig};
-pub(crate) use sup_con::normalized;
 pub use sup_con::{SupCon, SupConConfig};
 pub use symmetric_cross_entropy::{SymmetricCrossEntropy, SymmetricCrossEntropyConfig};
 pub use tversky::{Tversky, TverskyConfig};

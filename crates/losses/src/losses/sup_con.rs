@@ -1,6 +1,6 @@
 use burn::tensor::{Bool, Device, Int, Tensor};
 use counterweight_core::ClassProfile;
-use counterweight_kernels::contrast;
+use counterweight_kernels::{contrast, normalized};
 
 use crate::loss::MASKED;
 use crate::macros::loss_config;
@@ -69,13 +69,4 @@ impl Rows {
         let cosines = e.clone().matmul(e.transpose()).mask_fill(diagonal.clone(), MASKED);
         Self { cosines, partners, diagonal }
     }
-}
-
-/// Rows of length 1; a zero row stays 0.
-pub(crate) fn normalized(x: Tensor<2>) -> Tensor<2> {
-    // The largest entry first: squares of huge entries would overflow.
-    let top = x.clone().detach().abs().max_dim(1).clamp_min(1e-30);
-    let x = x / top;
-    let norm = (x.clone().square().sum_dim(1) + 1e-24).sqrt();
-    x / norm
 }

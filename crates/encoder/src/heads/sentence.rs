@@ -2,6 +2,7 @@ use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
 use counterweight_core::ensure;
+use counterweight_kernels::normalized;
 
 use crate::{Checkpoint, Encoded, Encoder, Error, Result, TextBatch, TextTokenizer, Transformer};
 
@@ -93,10 +94,6 @@ impl SentenceEncoder {
     /// The vectors of a batch, `[batch, dim]`.
     pub fn forward(&self, batch: &TextBatch) -> Tensor<2> {
         let vectors = self.model.encode(batch);
-        if !self.normalize {
-            return vectors;
-        }
-        let length = (vectors.clone() * vectors.clone()).sum_dim(1).sqrt().clamp_min(1e-12);
-        vectors / length
+        if self.normalize { normalized(vectors) } else { vectors }
     }
 }
