@@ -2,17 +2,17 @@
 //! report, save, load, predict. Without `--model` a small BERT learns from scratch; with it a
 //! checkpoint in Hugging Face's layout is fine-tuned, wholly or by LoRA.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+#[path = "shared/clinc.rs"]
+mod clinc;
+
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use clap::Parser;
-use counterweight::core::write_atomic;
 use counterweight::prelude::*;
-use counterweight::samplers::Imbalance;
 use counterweight::{Error, Result};
 
 /// Which intent has a customer's question?
@@ -72,7 +72,8 @@ fn run(args: &Args) -> Result<()> {
     // Without a handler Ctrl-C ends the process; the checkpoints still resume.
     let _ = ctrlc::set_handler(move || handler.store(true, Ordering::Relaxed));
 
-    let splits = read(args)?;
+    let step = if args.fast { 10 } else { 1 };
+    let splits = clinc::long_tail(args.factor, args.seed, step)?;
     let (profile, sizes) = (&splits.profile, [&splits.train, &splits.dev, &splits.test]);
     println!(
         "== {} intents, imbalance factor {:.1}",
@@ -81,7 +82,7 @@ fn run(args: &Args) -> Result<()> {
     );
     println!("train, dev, test: {:?}", sizes.map(TextData::len));
 
-    write_split(args, &splits)?;
+    clinc::write_split(&splits, &args.out)?;
 
     let plain = recipe(args);
     let tail = Recipe { loss: LogitAdjustedConfig::new().into(), ..plain.clone() };
@@ -114,59 +115,6 @@ fn run(args: &Args) -> Result<()> {
     }
     println!("\ntotal {:.0?}", clock.elapsed());
     Ok(())
-}
-
-/// The authors' training set cut to a long tail, a tenth of it for dev, and their even test
-/// set; without the questions that are out of scope.
-fn read(args: &Args) -> Result<TextSplits> {
-    let file = |part: &str| -> Result<(Vec<String>, Vec<String>)> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/clinc150");
-        let file = root.join(format!("{part}.csv.gz"));
-        let data = TextReader::new(file, "intent").text("text").read()?;
-        let name = |id: usize| data.encoder().name(id).unwrap_or_default().to_owned();
-        let rows = data.texts().iter().cloned().zip(data.labels().iter().map(|&id| name(id)));
-        Ok(rows.filter(|(_, intent)| intent != "oos").unzip())
-    };
-    let (texts, intents) = file("train")?;
-    let all = TextData::new(texts, &intents)?;
-    let mut parts = Split::stratified([0.9, 0.1]).with_seed(args.seed).indices(all.labels())?;
-    let train = all.select(&parts[0]);
-    // The classes in the order of their counts; a class keeps what it has where that is less.
-    let profile = train.profile(SegmentRule::default())?;
-    let (order, have) = (profile.order(), profile.counts());
-    let most = have.iter().copied().max().unwrap_or(0) as usize;
-    let wanted = Imbalance::Exponential { factor: args.factor }.counts(most, order.len())?;
-    let mut counts = vec![0; order.len()];
-    for (&class, wanted) in order.iter().zip(wanted) {
-        counts[class] = wanted.clamp(1, have[class] as usize);
-    }
-    let plan = Imbalance::Counts(counts).plan(train.labels(), args.seed)?;
-    parts[0] = plan.kept().into_iter().map(|row| parts[0][row]).collect();
-
-    let (mut texts, mut intents) = file("test")?;
-    if args.fast {
-        parts.iter_mut().for_each(|rows| rows.retain(|row| row % 10 == 0));
-        (texts, intents) = texts.into_iter().zip(intents).step_by(10).unzip();
-    }
-    let train = all.select(&parts[0]);
-    Ok(TextSplits {
-        profile: train.profile(SegmentRule::Quantiles { head: 1.0 / 3.0, tail: 1.0 / 3.0 })?,
-        dev: all.select(&parts[1]),
-        test: TextData::with_encoder(texts, &intents, all.encoder().clone())?,
-        train,
-        rows: parts,
-    })
-}
-
-/// The rows of each part, for `benches/peers/intents_torch.py`.
-fn write_split(args: &Args, splits: &TextSplits) -> Result<()> {
-    std::fs::create_dir_all(&args.out)
-        .map_err(|source| Error::Io { path: args.out.clone(), source })?;
-    let mut csv = String::from("row,part\n");
-    for (rows, part) in splits.rows.iter().zip(["train", "dev"]) {
-        rows.iter().for_each(|row| csv.push_str(&format!("{row},{part}\n")));
-    }
-    Ok(write_atomic(args.out.join("split.csv"), |w| w.write_all(csv.as_bytes()))?)
 }
 
 fn recipe(args: &Args) -> Recipe {

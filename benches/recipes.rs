@@ -1,0 +1,159 @@
+//! Recipes on a checkpoint: CLINC150 with a long tail, or with few texts of each intent.
+//!
+//! `cargo bench --bench recipes -- MODEL_DIR [--out DIR] [--seeds 3] [--epochs 8] [--batch 32]
+//! [--rate 1e-4] [--few K --intents N] [RECIPE ...]` prints a line for each recipe and seed and
+//! writes `OUT/SEED/split.csv`, which `benches/peers/intents_torch.py` and
+//! `benches/peers/intents_tfidf.py` read; `--few` is beside `benches/peers/setfit_few.py`.
+
+#[path = "../examples/shared/clinc.rs"]
+mod clinc;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::Parser;
+use counterweight::encoder::Freeze;
+use counterweight::prelude::*;
+use counterweight::{Error, Result};
+
+#[derive(Parser)]
+struct Args {
+    /// The checkpoint
+    model: Option<PathBuf>,
+    /// All of cross_entropy, logit_adjusted, focal, class_aware, lora, lora_adjusted, setfit,
+    /// frozen where none is named
+    recipes: Vec<String>,
+    #[arg(long, default_value = "target/recipes")]
+    out: PathBuf,
+    #[arg(long, default_value_t = 3)]
+    seeds: u64,
+    #[arg(long, default_value_t = 8)]
+    epochs: usize,
+    #[arg(long, default_value_t = 32)]
+    batch: usize,
+    #[arg(long, default_value_t = 1e-4)]
+    rate: f64,
+    /// Texts of each intent instead of a long tail
+    #[arg(long, requires = "intents")]
+    few: Option<usize>,
+    /// The first intents of the alphabet
+    #[arg(long)]
+    intents: Option<usize>,
+    // Given by cargo.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    let Some(model) = &args.model else {
+        println!("cargo bench --bench recipes -- MODEL_DIR");
+        return Ok(());
+    };
+    let device = device::from_env()?;
+    for seed in 0..args.seeds {
+        let splits = match (args.few, args.intents) {
+            (Some(few), Some(intents)) => few_texts(few, intents, seed)?,
+            _ => clinc::long_tail(50.0, seed, 1)?,
+        };
+        clinc::write_split(&splits, &args.out.join(seed.to_string()))?;
+        for name in recipe_names(&args) {
+            let recipe = recipe(name, &args, model, seed)?;
+            let start = Instant::now();
+            let trained = train(&recipe, &splits, &device, &TrainOptions::new())?;
+            let seconds = start.elapsed().as_secs_f64();
+            let tally = trained.model.evaluate(&splits.test)?.tally();
+            let value = |metric| tally.metric(metric, &splits.profile).unwrap_or(f64::NAN);
+            println!(
+                "{name}, seed {seed}: accuracy {:.3} balanced {:.3} macro-F1 {:.3} tail recall {:.3} \
+                 head recall {:.3}, {:.1} % of the weights, epoch {} of {}, {seconds:.0} s",
+                value(Metric::Accuracy),
+                value(Metric::BalancedAccuracy),
+                value(Metric::MacroF1),
+                value(Metric::TailRecall),
+                value(Metric::HeadRecall),
+                100.0 * trained.weights.0 as f64 / trained.weights.1 as f64,
+                trained.best_epoch + 1,
+                trained.history.len(),
+            );
+        }
+    }
+    Ok(())
+}
+
+fn recipe_names(args: &Args) -> Vec<&str> {
+    const LONG: [&str; 6] =
+        ["cross_entropy", "logit_adjusted", "focal", "class_aware", "lora", "lora_adjusted"];
+    const FEW: [&str; 3] = ["cross_entropy", "frozen", "setfit"];
+    match (args.recipes.is_empty(), args.few) {
+        (false, _) => args.recipes.iter().map(String::as_str).collect(),
+        (true, None) => LONG.to_vec(),
+        (true, Some(_)) => FEW.to_vec(),
+    }
+}
+
+fn recipe(name: &str, args: &Args, model: &std::path::Path, seed: u64) -> Result<Recipe> {
+    let config = PretrainedConfig::new(model).with_max_length(64);
+    let lora = LoraConfig::new().with_rank(8).with_alpha(16.0);
+    let mut recipe = match name {
+        "lora" | "lora_adjusted" => Recipe::pretrained(config.with_lora(lora)),
+        "frozen" => Recipe::pretrained(config.with_freeze(Freeze::All)),
+        _ => Recipe::pretrained(config),
+    };
+    if !name.starts_with("lora") {
+        recipe.optimizer.learning_rate = args.rate;
+    }
+    match name {
+        "cross_entropy" | "lora" => {}
+        "logit_adjusted" | "lora_adjusted" => recipe.loss = LogitAdjustedConfig::new().into(),
+        "focal" => recipe.loss = FocalConfig::new().into(),
+        "class_aware" => recipe = Recipe { sampler: class_aware()?, ..recipe },
+        "frozen" => recipe.optimizer.learning_rate = 1e-2,
+        "setfit" => {
+            recipe.contrastive = Some(ContrastiveConfig::default());
+            recipe.optimizer.learning_rate = 1e-2;
+        }
+        other => {
+            let reason = format!("no recipe {other:?} in this bench");
+            return Err(Error::Recipe { reason });
+        }
+    }
+    (recipe.seed, recipe.epochs, recipe.batch_size) = (seed, args.epochs, args.batch);
+    recipe.patience = args.epochs;
+    recipe.select = Metric::BalancedAccuracy;
+    Ok(recipe)
+}
+
+fn class_aware() -> Result<counterweight::samplers::SamplerConfig> {
+    Ok(Recipe::from_toml("sampler = { kind = \"class_aware\" }")?.sampler)
+}
+
+/// So many texts of each of the first intents for training and as many for dev, and all their
+/// test texts.
+fn few_texts(few: usize, intents: usize, seed: u64) -> Result<TextSplits> {
+    let splits = clinc::long_tail(1.0, seed, 1)?;
+    let narrow = |data: &TextData, most: usize| -> Result<(TextData, Vec<usize>)> {
+        let mut left = vec![most; intents];
+        let mut keep = |label: usize| {
+            let open = left.get_mut(label).filter(|left| **left > 0);
+            open.map(|left| *left -= 1).is_some()
+        };
+        let rows: Vec<usize> = (0..data.len()).filter(|&row| keep(data.labels()[row])).collect();
+        let name = |row: &usize| data.encoder().name(data.labels()[*row]).unwrap_or_default();
+        let names: Vec<&str> = rows.iter().map(name).collect();
+        let texts = rows.iter().map(|&row| data.texts()[row].clone()).collect();
+        Ok((TextData::new(texts, &names)?, rows))
+    };
+    let (train, rows) = narrow(&splits.train, few)?;
+    let (dev, dev_rows) = narrow(&splits.dev, few)?;
+    let numbers = |part: usize, rows: Vec<usize>| -> Vec<usize> {
+        rows.into_iter().map(|row| splits.rows[part][row]).collect()
+    };
+    Ok(TextSplits {
+        profile: train.profile(SegmentRule::default())?,
+        rows: vec![numbers(0, rows), numbers(1, dev_rows)],
+        test: narrow(&splits.test, usize::MAX)?.0,
+        train,
+        dev,
+    })
+}
