@@ -20,7 +20,23 @@ fn an_interrupted_run_resumes_to_the_uninterrupted_result() {
     if let EncoderConfig::Pretrained(config) = &mut adapted.encoder {
         config.lora = Some(LoraConfig::new().with_rank(2).with_dropout(0.1));
     }
-    for recipe in [common::small("ngram"), common::small("transformer"), learning, adapted] {
+    // Several batches to a step, and slower below.
+    let mut layered = common::small("transformer");
+    (layered.optimizer.accumulate, layered.optimizer.layer_decay) = (2, 0.8);
+    layered.optimizer.clip = ClipNorm::Model;
+    // Pairs first, then a head by L-BFGS.
+    let few = Recipe::from_toml(
+        r#"
+        epochs = 3
+        batch_size = 64
+        encoder = { kind = "ngram", dim = 8, min_count = 1 }
+        contrastive = { pairs = 2, epochs = 2, learning_rate = 1e-2 }
+        optimizer = { kind = "lbfgs", weight_decay = 0.0 }
+        "#,
+    )
+    .unwrap();
+    let [ngram, transformer] = ["ngram", "transformer"].map(common::small);
+    for recipe in [ngram, transformer, learning, adapted, layered, few] {
         let kind = recipe.loss.kind();
         let whole = train(&recipe, &splits, &device, &TrainOptions::new()).unwrap();
         for stop_at in [1, 3, 4] {

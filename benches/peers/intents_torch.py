@@ -1,7 +1,8 @@
 """The recipe of examples/intents.rs in PyTorch and transformers, on the example's own split.
 
 pip install torch==2.15.0 transformers==5.24.0
-python intents_torch.py MODEL_DIR SPLIT_CSV [EPOCHS] [SEED]   # the example writes OUT/split.csv
+python intents_torch.py MODEL_DIR SPLIT_CSV [EPOCHS] [SEED] [BATCH] [RATE]
+# The example writes OUT/split.csv, the bench OUT/SEED/split.csv.
 """
 import csv
 import gzip
@@ -16,6 +17,8 @@ from transformers import AutoModel, AutoTokenizer, get_linear_schedule_with_warm
 model_dir, split_csv = sys.argv[1], sys.argv[2]
 epochs = int(sys.argv[3]) if len(sys.argv) > 3 else 5
 seed = int(sys.argv[4]) if len(sys.argv) > 4 else 7
+size = int(sys.argv[5]) if len(sys.argv) > 5 else 16
+rate = float(sys.argv[6]) if len(sys.argv) > 6 else 5e-5
 torch.set_num_threads(2)
 data = Path(__file__).resolve().parents[2] / "data/clinc150"
 
@@ -77,15 +80,15 @@ for name, shift in (("cross entropy", 0.0), ("logit-adjusted", (counts / counts.
     torch.manual_seed(seed)
     random.seed(seed)
     model = Classifier()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-5, weight_decay=0.01)
-    steps = epochs * -(-len(parts["train"]) // 16)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.01)
+    steps = epochs * -(-len(parts["train"]) // size)
     schedule = get_linear_schedule_with_warmup(optimizer, steps // 10, steps)
     start, best = time.perf_counter(), None
     for epoch in range(epochs):
         model.train()
         random.shuffle(parts["train"])
-        for i in range(0, len(parts["train"]), 16):
-            chunk = parts["train"][i:i + 16]
+        for i in range(0, len(parts["train"]), size):
+            chunk = parts["train"][i:i + size]
             labels = torch.tensor([ids[intent] for _, intent in chunk])
             logits = model(batch([t for t, _ in chunk]))
             loss = torch.nn.functional.cross_entropy(logits + shift, labels)
@@ -101,5 +104,5 @@ for name, shift in (("cross entropy", 0.0), ("logit-adjusted", (counts / counts.
     seconds = time.perf_counter() - start
     model.load_state_dict(best[1])
     recall, accuracy = recalls(model, "test")
-    print(f"{name}: accuracy {accuracy:.3f} tail recall {recall[tail].mean():.3f} "
+    print(f"{name}, seed {seed}: accuracy {accuracy:.3f} tail recall {recall[tail].mean():.3f} "
           f"head recall {recall[order[:50]].mean():.3f}, {seconds:.0f} s", flush=True)

@@ -1,4 +1,4 @@
-//! LoRA adapters in PEFT's layout: `adapter_config.json` and `adapter_model.safetensors`.
+//! Adapters in PEFT's layout: `adapter_config.json` and `adapter_model.safetensors`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -11,11 +11,14 @@ use serde_json::{Value, json};
 
 use crate::checkpoint::{Tensors, module_name, transposed, write_tensors};
 use crate::init::tracked;
-use crate::transformer::{Dense, Dropout, LowRank};
+use crate::transformer::{Dense, Dropout, LowRank, Prompt};
 use crate::{Architecture, Error, Result, Target, Transformer, TransformerConfig, WeightType};
 
 const CONFIG: &str = "adapter_config.json";
 const WEIGHTS: &str = "adapter_model.safetensors";
+/// What PEFT calls prompt tuning, and its tensor.
+const PROMPT: &str = "PROMPT_TUNING";
+const PROMPT_TENSOR: &str = "prompt_embeddings";
 /// What PEFT puts before every name.
 const PREFIX: &str = "base_model.model.";
 
@@ -33,7 +36,7 @@ struct Described {
 }
 
 impl Described {
-    fn read(path: &Path) -> Result<Self> {
+    fn read(path: &Path, architecture: Architecture) -> Result<Self> {
         let bad = |reason: String| Error::Format { path: path.to_owned(), reason };
         let text = std::fs::read_to_string(path)
             .map_err(|source| counterweight_core::Error::Io { path: path.to_owned(), source })?;
@@ -45,7 +48,12 @@ impl Described {
             return Err(bad("r must be at least 1 and lora_dropout in [0, 1)".to_owned()));
         }
         // Any of these changes the function that the tensors stand for.
-        for field in ["use_dora", "rank_pattern", "alpha_pattern", "fan_in_fan_out", "lora_bias"] {
+        let mut plain = vec!["use_dora", "rank_pattern", "alpha_pattern", "lora_bias"];
+        // GPT-2's layers are turned, and PEFT says so; the update's own matrices are not.
+        if architecture != Architecture::Gpt2 {
+            plain.push("fan_in_fan_out");
+        }
+        for field in plain {
             let empty = match config.rest.get(field) {
                 None | Some(Value::Null | Value::Bool(false)) => true,
                 Some(Value::Object(map)) => map.is_empty(),
@@ -64,29 +72,29 @@ impl Described {
     }
 }
 
-/// GPT-2 keeps queries, keys and values in one layer, whose update is not three.
-fn check_family(architecture: Architecture) -> Result<()> {
-    if architecture == Architecture::Gpt2 {
-        return Err(Error::Unsupported {
-            name: "adapter file of",
-            value: "gpt2".to_owned(),
-            allowed: "bert, roberta, xlm-roberta, distilbert, mpnet",
-        });
+/// Which third of GPT-2's one layer for queries, keys and values a target is.
+fn third(architecture: Architecture, target: Target) -> Option<usize> {
+    match (architecture, target) {
+        (Architecture::Gpt2, Target::Query) => Some(0),
+        (Architecture::Gpt2, Target::Key) => Some(1),
+        (Architecture::Gpt2, Target::Value) => Some(2),
+        _ => None,
     }
-    Ok(())
 }
 
 impl Transformer {
-    /// Adds the low-rank updates of an adapter that PEFT, or
+    /// Adds the low-rank updates, or the prompt, of an adapter that PEFT, or
     /// [`save_adapter`](Self::save_adapter), wrote; the rest of the model is frozen.
     ///
     /// # Errors
     /// When a file is missing or cannot be parsed, the adapter is of another kind than plain
-    /// LoRA, a tensor has another shape than the layer needs, or has no layer in this model.
+    /// LoRA or prompt tuning, a tensor has another shape than the layer needs, or has no layer in this model.
     pub fn load_adapter(self, config: &TransformerConfig, dir: impl AsRef<Path>) -> Result<Self> {
-        check_family(config.architecture)?;
         let dir = dir.as_ref();
-        let described = Described::read(&dir.join(CONFIG))?;
+        if kind(&dir.join(CONFIG))? == PROMPT {
+            return self.load_prompt(dir);
+        }
+        let described = Described::read(&dir.join(CONFIG), config.architecture)?;
         let tensors = Tensors::open(&dir.join(WEIGHTS))?;
         let mut used = BTreeSet::new();
         let mut model = self.frozen(crate::Freeze::All);
@@ -103,7 +111,8 @@ impl Transformer {
                         .find(|name| tensors.contains(name))
                 };
                 let (Some(a), Some(b)) = (find("lora_A"), find("lora_B")) else { continue };
-                dense.lora = Some(low_rank(dense, &described, &tensors, [&a, &b])?);
+                let third = third(config.architecture, target);
+                dense.lora = Some(low_rank(dense, &described, &tensors, [&a, &b], third)?);
                 used.extend([a, b]);
             }
         }
@@ -119,46 +128,64 @@ impl Transformer {
         })
     }
 
-    /// Writes the low-rank updates so that `PeftModel.from_pretrained(model, dir)` reads them.
+    /// Writes the low-rank updates so that `PeftModel.from_pretrained(model, dir)` reads them. Those
+    /// of GPT-2's queries, keys and values are one update of its one layer, of three times the
+    /// rank where their first matrices differ; the others are then filled up with zeros. Of a model
+    /// with a prompt and no low-rank updates, the prompt is written.
     ///
     /// # Errors
-    /// When there are none, they have different ranks or scales, or a file cannot be written.
+    /// When there is neither or both, the updates have different ranks or scales, or a file cannot be written.
     pub fn save_adapter(&self, config: &TransformerConfig, dir: impl AsRef<Path>) -> Result<()> {
         use std::io::Write;
-        check_family(config.architecture)?;
-        let dir = dir.as_ref();
+        let (family, dir) = (config.architecture, dir.as_ref());
         let path = dir.join(WEIGHTS);
         let bad = |reason: String| Error::Format { path: path.clone(), reason };
-        let mut tensors = BTreeMap::new();
-        let mut modules = BTreeSet::new();
+        if let Some(prompt) = &self.prompt {
+            if self.has_lora() {
+                return Err(bad("a prompt beside low-rank updates is no adapter of PEFT".into()));
+            }
+            return save_prompt(prompt, config, dir);
+        }
+        let mut updates: BTreeMap<String, Update> = BTreeMap::new();
         let mut kinds = BTreeSet::new();
         let mut dropout = 0.0;
         for (i, block) in self.blocks.iter().enumerate() {
+            let mut thirds = [None, None, None];
             for target in Target::ALL {
                 let (Some(lora), Some(layer)) =
-                    (&target.of(block).lora, module_name(config.architecture, &target.path(i)))
+                    (&target.of(block).lora, module_name(family, &target.path(i)))
                 else {
                     continue;
                 };
-                let rank = lora.a.shape()[1];
-                kinds.insert((rank, lora.scale.to_bits()));
+                let update = Update::of(lora).map_err(|e| bad(e.to_string()))?;
+                kinds.insert((update.rank, lora.scale.to_bits()));
                 dropout = lora.dropout.prob;
-                for (part, param) in [("lora_A", &lora.a), ("lora_B", &lora.b)] {
-                    let [rows, columns] = param.shape().dims();
-                    let values: Vec<f32> =
-                        param.val().into_data().try_to_vec_as().map_err(|e| bad(e.to_string()))?;
-                    let turned = (vec![columns, rows], transposed(&values, rows, columns));
-                    tensors.insert(format!("{PREFIX}{layer}.{part}.weight"), turned);
+                match third(family, target) {
+                    None => _ = updates.insert(layer, update),
+                    Some(third) => {
+                        thirds[third] = Some(update);
+                        if let Some(fused) = Update::fused(&thirds) {
+                            updates.insert(layer, fused);
+                        }
+                    }
                 }
-                let end = layer.split('.').skip_while(|p| p.parse::<usize>().is_err()).skip(1);
-                modules.insert(end.collect::<Vec<_>>().join("\\."));
             }
         }
         let kinds: Vec<_> = kinds.into_iter().collect();
-        let modules: Vec<String> = modules.into_iter().collect();
-        let &[(rank, scale)] = kinds.as_slice() else {
+        let &[(_, scale)] = kinds.as_slice() else {
             return Err(bad(format!("{} kinds of low-rank updates, not one", kinds.len())));
         };
+        let rank = updates.values().map(|update| update.rank).max().unwrap_or(0);
+        let mut tensors = BTreeMap::new();
+        let mut modules = BTreeSet::new();
+        for (layer, update) in updates {
+            let Update { a, b, inputs, outputs, .. } = update.widened(rank);
+            tensors.insert(format!("{PREFIX}{layer}.lora_A.weight"), (vec![rank, inputs], a));
+            tensors.insert(format!("{PREFIX}{layer}.lora_B.weight"), (vec![outputs, rank], b));
+            let end = layer.split('.').skip_while(|p| p.parse::<usize>().is_err()).skip(1);
+            modules.insert(end.collect::<Vec<_>>().join("\\."));
+        }
+        let modules: Vec<String> = modules.into_iter().collect();
         let io = |source| counterweight_core::Error::Io { path: dir.to_owned(), source };
         std::fs::create_dir_all(dir).map_err(io)?;
         write_tensors(&path, WeightType::F32, tensors)?;
@@ -171,7 +198,7 @@ impl Transformer {
             // is the end of two layers.
             "target_modules": format!(r".*\.\d+\.({})", modules.join("|")),
             "bias": "none",
-            "fan_in_fan_out": false,
+            "fan_in_fan_out": family == Architecture::Gpt2,
             "inference_mode": true,
             "base_model_name_or_path": null,
             "task_type": null,
@@ -182,31 +209,160 @@ impl Transformer {
     }
 }
 
+impl Transformer {
+    fn load_prompt(self, dir: &Path) -> Result<Self> {
+        let tensors = Tensors::open(&dir.join(WEIGHTS))?;
+        let bad = |reason: String| Error::Format { path: tensors.path().to_owned(), reason };
+        let width = crate::Encoder::dim(&self);
+        let shape = tensors.shape(PROMPT_TENSOR).unwrap_or_default();
+        let &[tokens, found] = shape.as_slice() else {
+            return Err(bad(format!("{PROMPT_TENSOR}: shape {shape:?}, not two numbers")));
+        };
+        if found != width {
+            return Err(bad(format!("{PROMPT_TENSOR}: width {found}, but the model's is {width}")));
+        }
+        if let Some(other) = tensors.names().find(|name| *name != PROMPT_TENSOR) {
+            return Err(bad(format!("{other}: not a tensor of a prompt")));
+        }
+        let values = tensors.values(PROMPT_TENSOR)?.unwrap_or_default();
+        let mut model = self.with_prompt(tokens, 0)?;
+        if let Some(prompt) = &mut model.prompt {
+            let device = prompt.vectors.val().device();
+            let vectors = Tensor::from_data(TensorData::new(values, [tokens, width]), &device);
+            prompt.vectors = Param::from_tensor(tracked(vectors));
+        }
+        Ok(model)
+    }
+}
+
+fn save_prompt(prompt: &Prompt, config: &TransformerConfig, dir: &Path) -> Result<()> {
+    use std::io::Write;
+    let path = dir.join(WEIGHTS);
+    let bad = |reason: String| Error::Format { path: path.clone(), reason };
+    let [tokens, width] = prompt.vectors.shape().dims();
+    let values: Vec<f32> =
+        prompt.vectors.val().into_data().try_to_vec_as().map_err(|e| bad(e.to_string()))?;
+    let io = |source| counterweight_core::Error::Io { path: dir.to_owned(), source };
+    std::fs::create_dir_all(dir).map_err(io)?;
+    let tensors = BTreeMap::from([(PROMPT_TENSOR.to_owned(), (vec![tokens, width], values))]);
+    write_tensors(&path, WeightType::F32, tensors)?;
+    let described = json!({
+        "peft_type": PROMPT,
+        "num_virtual_tokens": tokens,
+        "token_dim": width,
+        "num_layers": config.num_hidden_layers,
+        "num_attention_heads": config.num_attention_heads,
+        "num_transformer_submodules": 1,
+        "prompt_tuning_init": "RANDOM",
+        "inference_mode": true,
+        "base_model_name_or_path": null,
+        "task_type": "FEATURE_EXTRACTION",
+    });
+    let text = serde_json::to_vec_pretty(&described).map_err(|e| bad(e.to_string()))?;
+    Ok(write_atomic(dir.join(CONFIG), |w| w.write_all(&text))?)
+}
+
+/// Which method of PEFT a configuration is of.
+fn kind(path: &Path) -> Result<String> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| counterweight_core::Error::Io { path: path.to_owned(), source })?;
+    let config: Value = serde_json::from_str(&text)
+        .map_err(|e| Error::Format { path: path.to_owned(), reason: e.to_string() })?;
+    let kind = config.get("peft_type").and_then(Value::as_str);
+    Ok(kind.unwrap_or_default().to_owned())
+}
+
+/// A low-rank update as files have it: `a` is `[rank, inputs]`, `b` `[outputs, rank]`.
+#[derive(Clone)]
+struct Update {
+    a: Vec<f32>,
+    b: Vec<f32>,
+    inputs: usize,
+    outputs: usize,
+    rank: usize,
+}
+
+impl Update {
+    fn of(lora: &LowRank) -> Result<Self, burn::tensor::DataError> {
+        let [inputs, rank] = lora.a.shape().dims();
+        let [_, outputs] = lora.b.shape().dims();
+        let a: Vec<f32> = lora.a.val().into_data().try_to_vec_as()?;
+        let b: Vec<f32> = lora.b.val().into_data().try_to_vec_as()?;
+        let (a, b) = (transposed(&a, inputs, rank), transposed(&b, rank, outputs));
+        Ok(Self { a, b, inputs, outputs, rank })
+    }
+
+    /// The updates of layers side by side as one of the whole; nothing without any.
+    fn fused(thirds: &[Option<Self>; 3]) -> Option<Self> {
+        let first = thirds.iter().flatten().next()?;
+        let Self { inputs, outputs, rank, .. } = *first;
+        let shared = thirds.iter().all(|third| third.as_ref().is_some_and(|t| t.a == first.a));
+        let mut whole = if shared {
+            Self { a: first.a.clone(), b: Vec::new(), rank, inputs, outputs: 3 * outputs }
+        } else {
+            let (a, b) = (Vec::new(), Vec::new());
+            Self { a, b, rank: 3 * rank, inputs, outputs: 3 * outputs }
+        };
+        for (third, update) in thirds.iter().enumerate() {
+            let none = || vec![0.0; rank * inputs];
+            if !shared {
+                whole.a.extend(update.as_ref().map_or_else(none, |update| update.a.clone()));
+            }
+            for output in 0..outputs {
+                let mut row = vec![0.0; whole.rank];
+                if let Some(update) = update {
+                    let at = if shared { 0 } else { third * rank };
+                    row[at..at + rank].copy_from_slice(&update.b[output * rank..][..rank]);
+                }
+                whole.b.extend(row);
+            }
+        }
+        Some(whole)
+    }
+
+    /// The same update at a higher rank.
+    fn widened(self, rank: usize) -> Self {
+        let Self { mut a, b, inputs, outputs, rank: own } = self;
+        a.resize(rank * inputs, 0.0);
+        let row = |row: &[f32]| {
+            let mut row = row.to_vec();
+            row.resize(rank, 0.0);
+            row
+        };
+        let b = b.chunks_exact(own).flat_map(row).collect();
+        Self { a, b, inputs, outputs, rank }
+    }
+}
+
 fn low_rank(
     dense: &Dense,
     described: &Described,
     tensors: &Tensors,
     names: [&str; 2],
+    third: Option<usize>,
 ) -> Result<LowRank> {
     let [inputs, outputs] = dense.dims();
     let device = dense.weight.lazy_device();
     let rank = described.r;
-    let read = |name: &str, shape: [usize; 2]| -> Result<Param<Tensor<2>>> {
+    let read = |name: &str, shape: [usize; 2], third: Option<usize>| -> Result<_> {
         let found = tensors.shape(name).unwrap_or_default();
-        if found != shape {
+        let [rows, columns] = shape;
+        let needed = [if third.is_some() { 3 * rows } else { rows }, columns];
+        if found != needed {
             return Err(Error::Format {
                 path: tensors.path().to_owned(),
-                reason: format!("{name}: shape {found:?}, but the layer needs {shape:?}"),
+                reason: format!("{name}: shape {found:?}, but the layer needs {needed:?}"),
             });
         }
         let values = tensors.values(name)?.unwrap_or_default();
-        let turned = transposed(&values, shape[0], shape[1]);
+        let own = &values[third.unwrap_or(0) * rows * columns..][..rows * columns];
+        let turned = transposed(own, rows, columns);
         let data = TensorData::new(turned, [shape[1], shape[0]]);
         Ok(Param::from_tensor(tracked(Tensor::from_data(data, &device))))
     };
     Ok(LowRank {
-        a: read(names[0], [rank, inputs])?,
-        b: read(names[1], [outputs, rank])?,
+        a: read(names[0], [rank, inputs], None)?,
+        b: read(names[1], [outputs, rank], third)?,
         dropout: Dropout::new(described.lora_dropout),
         scale: described.scale(),
     })

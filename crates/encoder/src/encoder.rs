@@ -52,6 +52,9 @@ pub enum EncoderShape {
         /// Its low-rank updates.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         lora: Option<LoraConfig>,
+        /// Its trained vectors before every text.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        prompt: Option<usize>,
     },
 }
 
@@ -65,12 +68,15 @@ impl EncoderShape {
             Self::Ngram { config, vocabulary } => {
                 TextEncoder::Ngram(config.init(*vocabulary, device)?)
             }
-            Self::Transformer { config, lora } => {
-                let model = config.init(device)?;
-                TextEncoder::Transformer(match lora {
-                    Some(lora) => model.with_lora(lora, 0)?,
-                    None => model,
-                })
+            Self::Transformer { config, lora, prompt } => {
+                let mut model = config.init(device)?;
+                if let Some(lora) = lora {
+                    model = model.with_lora(lora, 0)?;
+                }
+                if let Some(tokens) = prompt {
+                    model = model.with_prompt(*tokens, 0)?;
+                }
+                TextEncoder::Transformer(model)
             }
         })
     }
@@ -126,7 +132,7 @@ impl EncoderConfig {
                 config.check()?;
                 // The trainer may stop short of the wanted size.
                 let config = TransformerConfig { vocab_size: vocabulary, ..config.clone() };
-                Ok(EncoderShape::Transformer { config, lora: None })
+                Ok(EncoderShape::Transformer { config, lora: None, prompt: None })
             }
             (Self::Pretrained(pretrained), Featurizer::Tokens(_)) => {
                 let config = pretrained.config()?;
@@ -134,7 +140,8 @@ impl EncoderConfig {
                     let model = config.vocab_size;
                     return Err(Error::Vocabulary { tokenizer: vocabulary, model });
                 }
-                Ok(EncoderShape::Transformer { config, lora: pretrained.lora.clone() })
+                let PretrainedConfig { lora, prompt, .. } = pretrained.clone();
+                Ok(EncoderShape::Transformer { config, lora, prompt })
             }
             _ => Err(Error::Mismatch { encoder: self.name(), featurizer: featurizer.kind() }),
         }

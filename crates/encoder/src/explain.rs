@@ -4,6 +4,7 @@ use burn::module::{Module, ModuleMapper};
 use burn::tensor::{Device, Tensor};
 use counterweight_core::ensure;
 
+use crate::transformer::Prompt;
 use crate::{
     Encoded, Error, Featurizer, Pooling, Result, TextBatch, TextClassifier, TextEncoder,
     TextTokenizer, Transformer,
@@ -196,18 +197,22 @@ fn escaped(text: &str) -> String {
 impl Transformer {
     /// How much of each token reaches the text's vector through the layers' attention
     /// (Abnar and Zuidema, ACL 2020): `R = Π (I + mean of the heads) / 2`, of which the row
-    /// or the mean of the rows that the pooling takes, `[batch, length]`.
+    /// or the mean of the rows that the pooling takes, `[batch, length]`. Rows sum to 1, but
+    /// for what a prompt's vectors have of them.
     ///
     /// # Panics
     /// When the length exceeds the model's positions.
     pub fn attention_rollout(&self, batch: &TextBatch) -> Tensor<2> {
         let [rows, length] = batch.dims();
-        let eye = Tensor::<2>::eye(length, &batch.weights.device()).unsqueeze::<3>();
-        let mut rolled = eye.clone().expand([rows, length, length]);
+        let before = self.prompt.as_ref().map_or(0, Prompt::len);
+        let whole = before + length;
+        let eye = Tensor::<2>::eye(whole, &batch.weights.device()).unsqueeze::<3>();
+        let mut rolled = eye.clone().expand([rows, whole, whole]);
         for map in self.attentions(batch) {
             let mixed = (map.mean_dim(1).squeeze_dim::<3>(1) + eye.clone()) * 0.5;
             rolled = mixed.matmul(rolled);
         }
+        let rolled = rolled.narrow(1, before, length).narrow(2, before, length);
         let pooling = match self.pooling {
             Pooling::Max => Pooling::Mean,
             other => other,

@@ -1,12 +1,13 @@
 //! Training a few of the weights.
 
 use burn::module::{Module, ModuleMapper, Param};
-use burn::tensor::Tensor;
-use counterweight_core::{derive, ensure};
+use burn::tensor::{Int, Tensor, TensorData};
+use counterweight_core::{derive, ensure, rng};
+use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::init::tracked;
-use crate::transformer::{Block, Dense, Dropout, LowRank};
+use crate::transformer::{Block, Dense, Dropout, LowRank, Prompt};
 use crate::{Result, Transformer, seeded};
 
 /// A dense layer of every block.
@@ -206,10 +207,38 @@ impl Transformer {
         self
     }
 
-    /// Freezes weights; all others are trained. Low-rank updates always are.
+    /// Puts trained vectors before every text and freezes all else but low-rank updates (prompt
+    /// tuning, Lester et al., EMNLP 2021). They begin as word vectors drawn by the seed; a prompt that was
+    /// there before is dropped. Hidden states and pooling stay those of the text's own tokens,
+    /// of which the model has room for so many fewer.
+    ///
+    /// # Errors
+    /// When there is no vector, or no room for a text beside them.
+    pub fn with_prompt(mut self, tokens: usize, seed: u64) -> Result<Self> {
+        let positions = self.embeddings.position.weight.shape()[0] - self.embeddings.offset;
+        let fits = tokens >= 1 && tokens + 3 <= positions;
+        ensure("prompt tokens", tokens as f64, fits, "[1, the model's positions - 3]")?;
+        let words = self.embeddings.word.weight.val();
+        let (vocabulary, device) = (words.dims()[0], words.device());
+        let mut rng = rng(seed);
+        let drawn: Vec<i32> = (0..tokens).map(|_| rng.random_range(0..vocabulary) as i32).collect();
+        let drawn = Tensor::<1, Int>::from_data(TensorData::from(drawn.as_slice()), &device);
+        let vectors = Param::from_tensor(tracked(words.select(0, drawn).detach()));
+        self.prompt = Some(Prompt { vectors });
+        Ok(self.frozen(Freeze::All))
+    }
+
+    /// The number of vectors before every text.
+    pub fn prompt_tokens(&self) -> usize {
+        self.prompt.as_ref().map_or(0, Prompt::len)
+    }
+
+    /// Freezes weights; all others are trained. Low-rank updates and a prompt always are, and
+    /// nothing else beside them.
     #[must_use]
     pub fn frozen(self, freeze: Freeze) -> Self {
-        let freeze = if self.has_lora() { Freeze::All } else { freeze };
+        let few = self.has_lora() || self.prompt.is_some();
+        let freeze = if few { Freeze::All } else { freeze };
         self.map(&mut Freezer { freeze, path: Vec::new() })
     }
 }
@@ -230,7 +259,7 @@ impl Freezer {
     fn trains(&self) -> bool {
         let part = |i: usize| self.path.get(i).map_or("", String::as_str);
         let last = self.path.last().map_or("", String::as_str);
-        if self.path.iter().any(|p| p == "lora") {
+        if self.path.iter().any(|p| p == "lora" || p == "prompt") {
             return true;
         }
         match self.freeze {

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use burn::tensor::Device;
+use counterweight_core::{derive, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -27,6 +28,10 @@ pub struct PretrainedConfig {
     /// Low-rank updates; all else of the encoder is then frozen. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lora: Option<LoraConfig>,
+    /// Trained vectors before every text, at least 1; all else of the encoder but low-rank updates
+    /// is then frozen. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<usize>,
     /// What is not trained. Default: nothing.
     #[serde(default)]
     pub freeze: Freeze,
@@ -42,6 +47,7 @@ impl PretrainedConfig {
             max_length: None,
             dropout: None,
             lora: None,
+            prompt: None,
             freeze: Freeze::default(),
         }
     }
@@ -74,6 +80,13 @@ impl PretrainedConfig {
         self
     }
 
+    /// Adds trained vectors before every text.
+    #[must_use]
+    pub fn with_prompt(mut self, tokens: usize) -> Self {
+        self.prompt = Some(tokens);
+        self
+    }
+
     /// Sets what is not trained.
     #[must_use]
     pub fn with_freeze(mut self, freeze: Freeze) -> Self {
@@ -84,6 +97,9 @@ impl PretrainedConfig {
     pub(crate) fn check(&self) -> Result<()> {
         if let Some(lora) = &self.lora {
             lora.check()?;
+        }
+        if let Some(tokens) = self.prompt {
+            ensure("prompt", tokens as f64, tokens >= 1, "[1, the model's positions - 3]")?;
         }
         Ok(())
     }
@@ -109,10 +125,16 @@ impl PretrainedConfig {
     /// # Errors
     /// As [`TextTokenizer::for_checkpoint`].
     pub fn tokenizer(&self) -> Result<TextTokenizer> {
-        TextTokenizer::for_checkpoint(&self.path, &self.config()?, self.max_length)
+        let mut config = self.config()?;
+        let before = self.prompt.unwrap_or(0);
+        let positions = config.max_position_embeddings;
+        let fits = before + 3 <= config.max_length();
+        ensure("prompt", before as f64, fits, "[1, the model's positions - 3]")?;
+        config.max_position_embeddings = positions - before;
+        TextTokenizer::for_checkpoint(&self.path, &config, self.max_length)
     }
 
-    /// The checkpoint's model, with low-rank updates drawn by the seed where asked for.
+    /// The checkpoint's model, with low-rank updates and a prompt drawn by the seed where asked for.
     ///
     /// # Errors
     /// As [`Checkpoint::load`], and for a low-rank update out of range.
@@ -120,6 +142,10 @@ impl PretrainedConfig {
         let model = self.open()?.load(device)?;
         let model = match &self.lora {
             Some(lora) => model.with_lora(lora, seed)?,
+            None => model,
+        };
+        let model = match self.prompt {
+            Some(tokens) => model.with_prompt(tokens, derive(seed, 1))?,
             None => model,
         };
         Ok(model.frozen(self.freeze))

@@ -7,7 +7,8 @@ use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::Device;
 use common::{Expected, fixtures, gap, values};
 use counterweight_encoder::{
-    Checkpoint, Error, Freeze, LoraConfig, Target, load_weights, trainable, weights_bytes,
+    Checkpoint, Error, Freeze, LoraConfig, Target, WeightType, load_weights, save_checkpoint,
+    trainable, weights_bytes,
 };
 use std::path::Path;
 
@@ -52,6 +53,102 @@ fn an_adapter_of_peft_gives_pefts_hidden_states_and_survives() {
     }
     let again = checkpoint.load(&device).unwrap().load_adapter(config, root.path()).unwrap();
     assert_eq!(values(again.forward(&batch)), hidden);
+}
+
+#[test]
+fn adapters_of_gpt2s_one_layer_are_three_updates() {
+    let device = Device::flex();
+    let dir = fixtures().join("families/gpt2");
+    let e = Expected::read(dir.join("adapter/expected.safetensors"));
+    let checkpoint = Checkpoint::open(&dir).unwrap();
+    let config = checkpoint.config();
+    let (batch, mask) = (e.batch(false, &device), e.floats("mask"));
+    let plain = || checkpoint.load(&device).unwrap();
+    let adapted = plain().load_adapter(config, dir.join("adapter")).unwrap();
+    let hidden = values(adapted.forward(&batch));
+    assert!(gap(&hidden, &e.floats("adapted"), &mask) < 2e-5);
+    assert!(gap(&hidden, &values(plain().forward(&batch)), &mask) > 0.1);
+
+    // Their first matrices are one still: the same file.
+    let root = tempfile::tempdir().unwrap();
+    adapted.save_adapter(config, root.path()).unwrap();
+    let ours = Expected::read(root.path().join("adapter_model.safetensors"));
+    let theirs = Expected::read(dir.join("adapter/adapter_model.safetensors"));
+    assert_eq!(ours.file().len(), theirs.file().len());
+    for name in theirs.file().names() {
+        assert_eq!(ours.floats(name), theirs.floats(name), "{name}");
+    }
+
+    // Updates of our own differ in theirs after a step, or are of some of the layers only.
+    let tracked = Device::flex().autodiff();
+    for targets in [vec![Target::Query, Target::Value, Target::Down], vec![Target::Key]] {
+        let lora = LoraConfig::new().with_rank(2).with_alpha(3.0).with_targets(targets);
+        let mut own = checkpoint.load(&tracked).unwrap().with_lora(&lora, 5).unwrap();
+        let mut optimizer = AdamWConfig::new().init();
+        for _ in 0..2 {
+            let loss = own.forward(&e.batch(false, &tracked)).powi_scalar(2).sum();
+            let gradients = GradientsParams::from_grads(loss.backward(), &own);
+            own = optimizer.step(0.1, own, gradients);
+        }
+        let own = own.valid();
+        own.save_adapter(config, root.path()).unwrap();
+        let again = plain().load_adapter(config, root.path()).unwrap();
+        let (a, b) = (values(own.forward(&batch)), values(again.forward(&batch)));
+        assert!(gap(&a, &b, &mask) < 2e-5, "{:?}", lora.targets);
+        assert!(gap(&a, &values(plain().forward(&batch)), &mask) > 0.1);
+    }
+}
+
+#[test]
+fn a_prompt_of_peft_gives_pefts_hidden_states_and_survives() {
+    let device = Device::flex();
+    for family in ["bert", "roberta"] {
+        let dir = fixtures().join("families").join(family);
+        let e = Expected::read(dir.join("prompt/expected.safetensors"));
+        let checkpoint = Checkpoint::open(&dir).unwrap();
+        let config = checkpoint.config();
+        let (batch, mask) = (e.batch(false, &device), e.floats("mask"));
+        let plain = || checkpoint.load(&device).unwrap();
+        let prompted = plain().load_adapter(config, dir.join("prompt")).unwrap();
+        assert_eq!(prompted.prompt_tokens(), 3);
+        let hidden = values(prompted.forward(&batch));
+        assert!(gap(&hidden, &e.floats("hidden"), &mask) < 2e-5, "{family}");
+        assert!(gap(&hidden, &values(plain().forward(&batch)), &mask) > 0.1);
+        assert_eq!(prompted.attentions(&batch)[0].dims(), [3, 4, 10, 10]);
+        assert_eq!(prompted.attention_rollout(&batch).dims(), [3, 7]);
+
+        let root = tempfile::tempdir().unwrap();
+        prompted.save_adapter(config, root.path()).unwrap();
+        let again = plain().load_adapter(config, root.path()).unwrap();
+        assert_eq!(values(again.forward(&batch)), hidden);
+        // A prompt is not in a plain checkpoint's layout, nor beside updates in PEFT's.
+        let saved = save_checkpoint(&prompted, config, WeightType::F32, root.path().join("c"));
+        assert!(saved.is_err());
+        let both = prompted.with_lora(&LoraConfig::new(), 1).unwrap();
+        assert!(both.save_adapter(config, root.path()).is_err());
+        // Beside another width, and where there is no room.
+        let mut wide = config.clone();
+        wide.hidden_size = 32;
+        let error = wide.init(&device).unwrap().load_adapter(&wide, dir.join("prompt"));
+        assert!(error.unwrap_err().to_string().contains("prompt_embeddings"));
+        assert!(plain().with_prompt(0, 1).is_err());
+        assert!(plain().with_prompt(12, 1).is_err());
+    }
+    // The prompt alone is trained, and it learns.
+    let device = Device::flex().autodiff();
+    let e = expected();
+    let mut model = checkpoint().load(&device).unwrap().with_prompt(2, 7).unwrap();
+    assert_eq!(trainable(&model).0, 2 * 16);
+    let batch = e.batch(false, &device);
+    let mut optimizer = AdamWConfig::new().init();
+    let mut losses = Vec::new();
+    for _ in 0..5 {
+        let loss = model.pool(model.forward(&batch), &batch).powi_scalar(2).sum();
+        losses.push(values(loss.clone())[0]);
+        let gradients = GradientsParams::from_grads(loss.backward(), &model);
+        model = optimizer.step(0.1, model, gradients);
+    }
+    assert!(losses.is_sorted_by(|a, b| a > b), "{losses:?}");
 }
 
 #[test]

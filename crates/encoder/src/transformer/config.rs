@@ -230,6 +230,7 @@ impl TransformerConfig {
                 dropout: Dropout::new(self.hidden_dropout_prob),
                 offset: self.position_offset(),
             },
+            prompt: None,
             relative: (family == Architecture::Mpnet).then(|| RelativeBias {
                 table: EmbeddingConfig::new(BUCKETS, self.num_attention_heads).init(device),
             }),

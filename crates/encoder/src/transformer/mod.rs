@@ -9,6 +9,7 @@ mod embeddings;
 mod hugging_face;
 mod norm;
 mod pooling;
+mod prompt;
 mod relative;
 
 use burn::module::Module;
@@ -22,6 +23,7 @@ pub(crate) use block::{Block, activate};
 pub(crate) use dense::{Dense, LowRank};
 pub(crate) use dropout::Dropout;
 pub(crate) use norm::Norm;
+pub(crate) use prompt::Prompt;
 
 use attention::View;
 use embeddings::Embeddings;
@@ -33,6 +35,7 @@ use crate::{Encoder, TextBatch};
 #[derive(Module, Debug)]
 pub struct Transformer {
     pub(crate) embeddings: Embeddings,
+    pub(crate) prompt: Option<Prompt>,
     pub(crate) relative: Option<RelativeBias>,
     pub(crate) blocks: Vec<Block>,
     /// After the last block, where norms stand before the layers.
@@ -56,25 +59,36 @@ impl Transformer {
     /// `[batch, length, width]`.
     pub(crate) fn forward_words(&self, words: Tensor<3>, batch: &TextBatch) -> Tensor<3> {
         let [rows, length, width] = words.dims();
-        let mut hidden = self.embeddings.around(words, batch);
-        let view = self.view(batch);
+        let (mut hidden, view) = self.begin(words, batch);
         for block in &self.blocks {
             hidden = block.forward(hidden, &view);
         }
         if let Some(norm) = &self.norm {
             hidden = norm.forward(hidden);
         }
-        hidden.reshape([rows, length, width])
+        let before = self.prompt.as_ref().map_or(0, Prompt::len);
+        hidden.reshape([rows, before + length, width]).narrow(1, before, length)
+    }
+
+    /// What enters the first block: the embeddings, and what all blocks see of the batch.
+    fn begin(&self, words: Tensor<3>, batch: &TextBatch) -> (Tensor<2>, View) {
+        match &self.prompt {
+            Some(prompt) => {
+                let (words, batch) = prompt.before(words, batch);
+                (self.embeddings.around(words, &batch), self.view(&batch))
+            }
+            None => (self.embeddings.around(words, batch), self.view(batch)),
+        }
     }
 
     /// The attention of every layer, each `[batch, heads, length, length]`: how much each token
-    /// (third) takes from each (last). Rows sum to 1, and are 0 in a text without tokens.
+    /// (third) takes from each (last). Rows sum to 1, and are 0 in a text without tokens. A prompt's
+    /// vectors are tokens before the text.
     ///
     /// # Panics
     /// When the length exceeds the model's positions.
     pub fn attentions(&self, batch: &TextBatch) -> Vec<Tensor<4>> {
-        let mut hidden = self.embeddings.around(self.embeddings.words(batch), batch);
-        let view = self.view(batch);
+        let (mut hidden, view) = self.begin(self.embeddings.words(batch), batch);
         let mut maps = Vec::with_capacity(self.blocks.len());
         for block in &self.blocks {
             maps.push(block.attention_weights(hidden.clone(), &view));

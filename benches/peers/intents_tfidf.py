@@ -1,0 +1,50 @@
+"""TF-IDF and logistic regression on the split of examples/intents.rs or benches/recipes.rs.
+
+pip install scikit-learn==1.9.1
+python intents_tfidf.py SPLIT_CSV ...   # one for each seed
+"""
+import csv
+import gzip
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, recall_score
+
+data = Path(__file__).resolve().parents[2] / "data/clinc150"
+
+
+def read(part):
+    with gzip.open(data / f"{part}.csv.gz", "rt", encoding="utf-8", newline="") as file:
+        return [(r["text"], r["intent"]) for r in csv.DictReader(file) if r["intent"] != "oos"]
+
+
+rows = read("train")
+for split in sys.argv[1:]:
+    parts = {"train": [], "dev": []}
+    for row in csv.DictReader(open(split)):
+        parts[row["part"]].append(rows[int(row["row"])])
+    order = [intent for intent, _ in Counter(i for _, i in parts["train"]).most_common()]
+    parts["test"] = [row for row in read("test") if row[1] in order]
+    tail = order[len(order) - len(order) // 3:]
+    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    x = {"train": words.fit_transform([t for t, _ in parts["train"]])}
+    x.update({part: words.transform([t for t, _ in parts[part]]) for part in ("dev", "test")})
+    y = {part: [intent for _, intent in parts[part]] for part in parts}
+    for weight in (None, "balanced"):
+        best = None
+        for c in (1, 10, 100):
+            model = LogisticRegression(C=c, class_weight=weight, max_iter=1000)
+            model.fit(x["train"], y["train"])
+            dev = balanced_accuracy_score(y["dev"], model.predict(x["dev"]))
+            best = max(best or (dev, c, model), (dev, c, model), key=lambda b: b[0])
+        p = best[2].predict(x["test"])
+        recall = recall_score(y["test"], p, labels=tail, average=None, zero_division=0)
+        print(f"{split}, class weights {weight}, C {best[1]}: "
+              f"accuracy {accuracy_score(y['test'], p):.3f} "
+              f"balanced {balanced_accuracy_score(y['test'], p):.3f} "
+              f"macro-F1 {f1_score(y['test'], p, average='macro'):.3f} "
+              f"tail recall {np.mean(recall):.3f}", flush=True)
