@@ -45,6 +45,7 @@ pub use counterweight_metrics as metrics;
 pub use counterweight_samplers as samplers;
 pub use counterweight_tuner as tuner;
 
+mod card;
 mod compare;
 mod data;
 pub mod device;
@@ -58,6 +59,7 @@ mod substitutes;
 mod train;
 mod tune;
 
+pub use card::Evaluation;
 pub use compare::{CompareReport, compare};
 pub use data::{PredictionTable, Skipped, Table, TextData, TextReader, TextSplits};
 pub use error::{Error, Result};

@@ -7,24 +7,28 @@ use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
 use counterweight_core::{ClassProfile, LabelEncoder};
 use counterweight_encoder::{
-    Attribution, Encoded, EncoderShape, Explanation, Featurizer, ModelDir, TextBatch,
-    TextClassifier, load_weights, weights_bytes,
+    Attribution, Encoded, EncoderShape, Explanation, Featurizer, ModelDir, Precision, TextBatch,
+    TextClassifier, load_weights, trainable, weights_bytes_at,
 };
 use counterweight_metrics::{Decision, Predictions};
 use ndarray::Array2;
 
+use crate::card::{Evaluation, card};
 use crate::data::check_texts;
 use crate::{Error, Recipe, Result, TextData};
 
 const BATCH: usize = 256;
 /// The file that says what the encoder is.
 const SHAPE: &str = "encoder.json";
+/// The file of the card's numbers.
+const EVALUATIONS: &str = "evaluations.json";
 
 /// A classifier, its tokenisation, classes, decision and recipe.
 ///
 /// A model directory holds `model.safetensors`, `encoder.json`, `tokenizer.json`,
-/// `labels.json`, `profile.json`, `decision.json` and `recipe.toml`, so that it needs no
-/// checkpoint it was fine-tuned from; it is replaced as a whole.
+/// `labels.json`, `profile.json`, `decision.json`, `evaluations.json` and `recipe.toml`, so that
+/// it needs no checkpoint it was fine-tuned from, and a card for people, `README.md`; it is replaced
+/// as a whole.
 #[derive(Debug, Clone)]
 pub struct Model {
     classifier: TextClassifier,
@@ -34,6 +38,7 @@ pub struct Model {
     profile: ClassProfile,
     decision: Decision,
     recipe: Recipe,
+    evaluations: Vec<Evaluation>,
     device: Device,
 }
 
@@ -64,6 +69,7 @@ impl Model {
             labels,
             profile,
             recipe,
+            evaluations: Vec::new(),
             device,
         }
     }
@@ -93,6 +99,23 @@ impl Model {
     pub fn with_decision(mut self, decision: Decision) -> Self {
         self.decision = decision;
         self
+    }
+
+    /// Evaluates the model on labelled texts for its card; an evaluation of the same name is
+    /// replaced.
+    ///
+    /// # Errors
+    /// As [`raw_probabilities`](Self::raw_probabilities).
+    pub fn with_evaluation(mut self, name: &str, data: &TextData) -> Result<Self> {
+        let evaluation = Evaluation::new(name, &self.evaluate(data)?, &self.profile);
+        self.evaluations.retain(|other| other.name != name);
+        self.evaluations.push(evaluation);
+        Ok(self)
+    }
+
+    /// What its card says of how well it does.
+    pub fn evaluations(&self) -> &[Evaluation] {
+        &self.evaluations
     }
 
     /// Probabilities of the network, before the decision, `[rows, classes]`.
@@ -168,8 +191,22 @@ impl Model {
     /// # Errors
     /// When a file cannot be written.
     pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
+        self.save_at(Precision::F32, dir)
+    }
+
+    /// Saves the model directory with weights of another precision; a loaded model computes in f32
+    /// whatever it is.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn save_at(&self, precision: Precision, dir: impl AsRef<Path>) -> Result<()> {
         let files = ModelDir::create(dir.as_ref())?;
-        files.write(ModelDir::WEIGHTS, &weights_bytes(&self.classifier)?)?;
+        files.write(ModelDir::WEIGHTS, &weights_bytes_at(&self.classifier, precision)?)?;
+        let weights = trainable(&self.classifier).1;
+        let (recipe, labels) = (&self.recipe, &self.labels);
+        let card = card(recipe, labels, &self.profile, weights, &self.evaluations)?;
+        files.write("README.md", card.as_bytes())?;
+        files.write_json(EVALUATIONS, &self.evaluations)?;
         files.write_json(SHAPE, &self.shape)?;
         files.write_json(ModelDir::FEATURIZER, &self.featurizer)?;
         files.write_json("labels.json", &self.labels)?;
@@ -193,6 +230,10 @@ impl Model {
         let labels: LabelEncoder = ModelDir::read_json(dir, "labels.json")?;
         let profile: ClassProfile = ModelDir::read_json(dir, "profile.json")?;
         let decision: Decision = ModelDir::read_json(dir, "decision.json")?;
+        let evaluations = match dir.join(EVALUATIONS).exists() {
+            true => ModelDir::read_json(dir, EVALUATIONS)?,
+            false => Vec::new(),
+        };
         let featurizer = ModelDir::read_featurizer(dir)?;
         for (what, got) in
             [("labels.json", labels.len()), ("decision.json", decision.offsets().len())]
@@ -212,6 +253,7 @@ impl Model {
             profile,
             decision,
             recipe,
+            evaluations,
             device: plain,
         })
     }

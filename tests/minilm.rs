@@ -4,7 +4,9 @@
 
 use std::path::PathBuf;
 
-use counterweight::encoder::{Checkpoint, Encoded, TextBatch, TextTokenizer};
+use counterweight::encoder::{
+    Checkpoint, Encoded, Precision, TextBatch, TextTokenizer, load_weights, weights_bytes_at,
+};
 use counterweight::prelude::*;
 use safetensors::SafeTensors;
 
@@ -122,6 +124,26 @@ fn hidden_states_and_embeddings_are_those_of_transformers() {
         assert!(largest < 1e-4, "hidden states differ by {largest}");
         assert!(distance < 1e-5, "embeddings are {distance} apart");
     }
+}
+
+#[test]
+fn a_quarter_of_the_file_gives_nearly_the_same_embeddings() {
+    let Some(checkpoint) = checkpoint() else { return };
+    let device = Device::flex();
+    let model = checkpoint.load(&device).unwrap();
+    let whole = weights_bytes_at(&model, Precision::F32).unwrap();
+    let small = weights_bytes_at(&model, Precision::Int8).unwrap();
+    assert!(small.len() * 100 < whole.len() * 27, "{} of {}", small.len(), whole.len());
+    let blank = checkpoint.config().init(&device).unwrap();
+    let quantized = load_weights(blank, small, "int8".as_ref()).unwrap();
+    let tokenizer =
+        TextTokenizer::for_checkpoint(checkpoint.dir(), checkpoint.config(), None).unwrap();
+    let texts = &texts()[..60];
+    let [exact, near] = [model, quantized]
+        .map(|model| SentenceEncoder::new(model, tokenizer.clone(), &device).embed(texts).unwrap());
+    let distance = exact.iter().zip(&near).map(|(a, b)| 1.0 - cosine(a, b)).fold(0.0, f64::max);
+    println!("cosine distance {distance:e}");
+    assert!(distance < 0.01, "embeddings are {distance} apart");
 }
 
 fn gap(a: &[f32], b: &[f32]) -> f32 {

@@ -2,7 +2,7 @@
 
 mod common;
 
-use counterweight::encoder::Freeze;
+use counterweight::encoder::{Freeze, Precision};
 use counterweight::prelude::*;
 
 type Change = fn(PretrainedConfig) -> PretrainedConfig;
@@ -47,6 +47,43 @@ fn a_fine_tuned_model_needs_its_checkpoint_no_more() {
 
         let gone = train(&recipe, &splits, &device, &TrainOptions::new()).unwrap_err();
         assert!(gone.to_string().contains("config.json"), "{way}: {gone}");
+    }
+}
+
+#[test]
+fn a_model_directory_has_a_card_and_may_be_small() {
+    let splits = common::intents();
+    let device = Device::flex();
+    let root = tempfile::tempdir().unwrap();
+    let mut recipe = common::pretrained(&root.path().join("checkpoint"), &splits);
+    recipe.optimizer.learning_rate = 3e-3;
+    let trained = train(&recipe, &splits, &device, &TrainOptions::new()).unwrap();
+    let model = trained.model.with_evaluation("dev", &splits.dev).unwrap();
+    let model = model.with_evaluation("test | held back", &splits.test).unwrap();
+    let model = model.with_evaluation("dev", &splits.dev).unwrap();
+    assert_eq!(model.evaluations().len(), 2, "of one name there is one");
+
+    let texts = splits.test.texts();
+    let exact = model.raw_probabilities(texts).unwrap();
+    let mut sizes = Vec::new();
+    for (precision, most) in
+        [(Precision::F32, 0.0), (Precision::F16, 1e-2), (Precision::Int8, 5e-2)]
+    {
+        let dir = root.path().join("model");
+        model.save_at(precision, &dir).unwrap();
+        sizes.push(std::fs::metadata(dir.join("model.safetensors")).unwrap().len());
+        let loaded = Model::load(&dir, &device).unwrap();
+        let gap = (loaded.raw_probabilities(texts).unwrap() - &exact).mapv(f64::abs);
+        let gap = gap.iter().fold(0.0, |m: f64, &v| m.max(v));
+        assert!(gap <= most, "{precision:?}: {gap}");
+        assert_eq!(loaded.evaluations(), model.evaluations());
+    }
+    assert!(sizes[1] < sizes[0] * 6 / 10 && sizes[2] < sizes[0] / 2, "{sizes:?}");
+
+    let card = std::fs::read_to_string(root.path().join("model/README.md")).unwrap();
+    for part in ["8 classes", "| balance |", "tail", "test \\| held back", "kind = \"pretrained\""]
+    {
+        assert!(card.contains(part), "{part:?} is not in\n{card}");
     }
 }
 

@@ -3,8 +3,8 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Error, Featurizer, Freeze, LoraConfig, NgramConfig, NgramEncoder, PretrainedConfig, Result,
-    TextBatch, TextTokenizer, Transformer, TransformerConfig, seeded,
+    Error, Featurizer, Freeze, LoraConfig, NgramConfig, NgramEncoder, Pieces, PretrainedConfig,
+    Result, TextBatch, TextTokenizer, Transformer, TransformerConfig, seeded,
 };
 
 /// Deviation of an n-gram's initial vector: small, so that n-grams without evidence add
@@ -110,7 +110,10 @@ impl EncoderConfig {
             Self::Transformer(config) => {
                 config.check()?;
                 let (size, length) = (config.vocab_size, config.max_length());
-                Featurizer::Tokens(TextTokenizer::train(corpus, size, length)?)
+                Featurizer::Tokens(match config.pieces {
+                    Pieces::WordPiece => TextTokenizer::train(corpus, size, length)?,
+                    Pieces::ByteLevelBpe => TextTokenizer::train_bpe(corpus, size, length)?,
+                })
             }
             Self::Pretrained(config) => Featurizer::Tokens(config.tokenizer()?),
         })

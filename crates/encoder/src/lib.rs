@@ -33,6 +33,7 @@ mod layers;
 mod lora;
 mod model_dir;
 mod ngram;
+mod precision;
 mod pretrained;
 mod schedule;
 mod transformer;
@@ -43,7 +44,7 @@ pub use checkpoint::{Checkpoint, WeightType, save_checkpoint};
 pub use encoder::{Encoder, EncoderConfig, EncoderShape, TextEncoder};
 pub use error::{Error, Result};
 pub use explain::{Attribution, Explanation, Share};
-pub use featurizer::{Featurizer, HashedNgrams, Spans, TextTokenizer, Truncation};
+pub use featurizer::{Featurizer, HashedNgrams, Pieces, Spans, TextTokenizer, Truncation};
 pub use heads::{
     ClassifierConfig, DualEncoder, Guess, HeadKind, Hidden, MaskedLm, PromptClassifier,
     SentenceEncoder, Tagged, TextClassifier, TokenClassifier, Verbalizer, hide_tokens,
@@ -51,8 +52,9 @@ pub use heads::{
 pub use init::seeded;
 pub use layers::layer_depths;
 pub use lora::{Freeze, LoraConfig, Target, trainable};
-pub use model_dir::{ModelDir, load_weights, weights_bytes};
+pub use model_dir::{ModelDir, load_weights, weights_bytes, weights_bytes_at};
 pub use ngram::{NgramConfig, NgramEncoder};
+pub use precision::Precision;
 pub use pretrained::PretrainedConfig;
 pub use schedule::Schedule;
 pub use transformer::{Activation, Architecture, Pooling, Transformer, TransformerConfig};

@@ -6,7 +6,8 @@ use counterweight_core::write_atomic;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Error, Featurizer, Result};
+use crate::precision::{compressed, expanded};
+use crate::{Error, Featurizer, Precision, Result};
 
 /// A directory of model files, replaced as a whole.
 ///
@@ -138,12 +139,22 @@ pub fn weights_bytes<M: Module>(module: &M) -> Result<Vec<u8>> {
     store.get_bytes().map_err(|e| format(e.to_string()))
 }
 
-/// Loads weights written by [`weights_bytes`]; `path` is named in errors.
+/// A module's weights in the safetensors format, at another precision.
+///
+/// # Errors
+/// When a tensor cannot be read from its device.
+pub fn weights_bytes_at<M: Module>(module: &M, precision: Precision) -> Result<Vec<u8>> {
+    compressed(weights_bytes(module)?, precision, Path::new(ModelDir::WEIGHTS))
+}
+
+/// Loads weights written by [`weights_bytes`] or [`weights_bytes_at`], in f32; `path` is named in
+/// errors.
 ///
 /// # Errors
 /// When a tensor is missing, of another shape or unexpected.
 pub fn load_weights<M: Module>(mut module: M, bytes: Vec<u8>, path: &Path) -> Result<M> {
     let format = |reason: String| Error::Format { path: path.to_owned(), reason };
+    let bytes = expanded(bytes, path)?;
     let mut store = SafetensorsStore::from_bytes(Some(bytes)).allow_partial(true);
     let result = module.load_from(&mut store).map_err(|e| format(e.to_string()))?;
     if let Some(error) = result.errors.first() {

@@ -2,8 +2,8 @@
 
 use burn::tensor::Device;
 use counterweight_encoder::{
-    ClassifierConfig, EncoderConfig, Error, ModelDir, NgramConfig, TextBatch, TextClassifier,
-    TransformerConfig, load_weights, weights_bytes,
+    ClassifierConfig, Encoder, EncoderConfig, Error, Featurizer, ModelDir, NgramConfig, Pieces,
+    TextBatch, TextClassifier, TextTokenizer, TransformerConfig, load_weights, weights_bytes,
 };
 use std::path::Path;
 
@@ -78,6 +78,53 @@ fn wordpieces_wrap_cut_and_survive_json() {
     let json = serde_json::to_string(&features).unwrap();
     let again: counterweight_encoder::Featurizer = serde_json::from_str(&json).unwrap();
     assert_eq!(again.encode("lovely dress").unwrap(), features.encode("lovely dress").unwrap());
+}
+
+#[test]
+fn bytes_make_every_text_known() {
+    let corpus: Vec<String> =
+        CORPUS.iter().flat_map(|t| [t.to_string(), t.to_uppercase()]).collect();
+    let config = EncoderConfig::Transformer(TransformerConfig {
+        vocab_size: 300,
+        hidden_size: 8,
+        num_attention_heads: 2,
+        intermediate_size: 16,
+        max_position_embeddings: 40,
+        pieces: Pieces::ByteLevelBpe,
+        ..TransformerConfig::default()
+    });
+    let features = config.fit_featurizer(&corpus).unwrap();
+    assert_eq!(features.vocabulary(), 300);
+    let Featurizer::Tokens(tokenizer) = &features else { panic!("not subword") };
+    let again = TextTokenizer::train_bpe(&corpus, 300, 40).unwrap();
+    assert_eq!(again.to_json().unwrap(), tokenizer.to_json().unwrap(), "the same each time");
+
+    let unknown = tokenizer.id("<unk>").unwrap();
+    for text in ["a lovely Dress", "Größe 中文 🦁\u{0}\n", "", " "] {
+        let spans = tokenizer.spans(text).unwrap();
+        assert!(!spans.encoded.ids.contains(&unknown), "{text:?}: {:?}", spans.tokens);
+        assert_eq!((spans.tokens.first().unwrap().as_str(), spans.special[0]), ("<s>", true));
+        assert_eq!(spans.tokens.last().unwrap(), "</s>");
+        // The bytes of the tokens are the text's.
+        let pieces = spans.offsets.iter().zip(&spans.special).filter(|(_, special)| !**special);
+        let covered = pieces.map(|(&(_, end), _)| end).max().unwrap_or(0);
+        assert_eq!(covered, text.len());
+    }
+    let words = tokenizer.spans("a lovely DRESS").unwrap().tokens;
+    assert!(words.contains(&"Ġlovely".to_owned()), "{words:?}");
+    let lower = tokenizer.encode("a lovely dress").unwrap();
+    assert_ne!(tokenizer.encode("a lovely DRESS").unwrap(), lower, "case is kept");
+    assert_eq!(tokenizer.token(tokenizer.mask_id().unwrap()).unwrap(), "<mask>");
+    let pair = tokenizer.encode_pair("red", "blue").unwrap();
+    assert_eq!(pair.ids.iter().filter(|&&id| id == 3).count(), 3, "</s></s> between them");
+
+    let model = config.init(&features, 1, &Device::flex()).unwrap();
+    let row = features.encode("a lovely dress").unwrap();
+    let vectors = model.encode(&TextBatch::new(&[&row], &Device::flex()));
+    assert_eq!(vectors.dims(), [1, 8]);
+    // Fewer pieces than bytes cannot be.
+    let few = TextTokenizer::train_bpe(&corpus, 10, 40).unwrap();
+    assert_eq!(few.vocabulary(), 256 + 5);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 pub use ngrams::HashedNgrams;
-pub use tokenizer::{Spans, TextTokenizer, Truncation};
+pub use tokenizer::{Pieces, Spans, TextTokenizer, Truncation};
 
 use crate::{Encoded, Error, Result};
 

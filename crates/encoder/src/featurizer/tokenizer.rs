@@ -3,10 +3,13 @@ use std::path::Path;
 
 use ahash::AHashMap;
 use serde::{Deserialize, Serialize};
+use tokenizers::models::bpe::BPE;
 use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::normalizers::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::processors::bert::BertProcessing;
+use tokenizers::processors::roberta::RobertaProcessing;
 use tokenizers::{
     AddedToken, DecoderWrapper, EncodeInput, Normalizer, NormalizerWrapper, OffsetReferential,
     OffsetType, PostProcessorWrapper, PreTokenizedString, PreTokenizer, PreTokenizerWrapper,
@@ -19,13 +22,16 @@ use crate::{Encoded, Error, Result, TransformerConfig};
 /// The corpus's words as the tokenizer will see them, with their frequencies.
 fn count_words<S: AsRef<str>>(
     corpus: &[S],
-    normalizer: &BertNormalizer,
+    normalizer: Option<&BertNormalizer>,
+    splitter: &impl PreTokenizer,
 ) -> Result<BTreeMap<String, u64>> {
     let mut words = BTreeMap::new();
     for text in corpus {
         let mut text = PreTokenizedString::from(text.as_ref());
-        text.normalize(|t| normalizer.normalize(t)).map_err(failed)?;
-        BertPreTokenizer.pre_tokenize(&mut text).map_err(failed)?;
+        if let Some(normalizer) = normalizer {
+            text.normalize(|t| normalizer.normalize(t)).map_err(failed)?;
+        }
+        splitter.pre_tokenize(&mut text).map_err(failed)?;
         for (word, ..) in text.get_splits(OffsetReferential::Normalized, OffsetType::Byte) {
             *words.entry(word.to_owned()).or_default() += 1;
         }
@@ -34,6 +40,21 @@ fn count_words<S: AsRef<str>>(
 }
 
 const SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
+/// RoBERTa's, padding first.
+const SPECIAL_BPE: [&str; 5] = ["<pad>", "<unk>", "<s>", "</s>", "<mask>"];
+
+/// What kind of vocabulary is learnt from a corpus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pieces {
+    /// BERT's: lower case, no accents, words cut into pieces; a word with an unknown character is
+    /// one unknown token.
+    #[default]
+    WordPiece,
+    /// GPT-2's and RoBERTa's BPE over bytes: case and every character are kept, and nothing is
+    /// unknown.
+    ByteLevelBpe,
+}
 
 /// Which text of a pair is cut when both together are too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -88,8 +109,49 @@ impl TextTokenizer {
         size: usize,
         max_length: usize,
     ) -> Result<Self> {
-        let words = count_words(corpus, &BertNormalizer::default())?;
-        Self::bert(vocabulary::learn(&words, &SPECIAL, size), BertNormalizer::default(), max_length)
+        let normalizer = BertNormalizer::default();
+        let words = count_words(corpus, Some(&normalizer), &BertPreTokenizer)?;
+        let learnt = vocabulary::learn(&words, &SPECIAL, [], "##", size);
+        Self::bert(learnt.pieces, normalizer, max_length)
+    }
+
+    /// Learns a byte-level BPE vocabulary (Sennrich et al., ACL 2016; Radford et al. 2019) of at
+    /// most `size` pieces, but at least the 256 bytes and RoBERTa's special tokens, the same for
+    /// the same corpus; texts are cut at `max_length` pieces.
+    ///
+    /// ```
+    /// use counterweight_encoder::TextTokenizer;
+    ///
+    /// let tokenizer = TextTokenizer::train_bpe(&["low lower lowest", "low and new"], 300, 16)?;
+    /// let tokens = tokenizer.spans("lower löwe 🦁")?.tokens;
+    /// assert_eq!(tokens[..2], ["<s>", "low"]);
+    /// assert!(!tokens.contains(&"<unk>".to_owned()));
+    /// # Ok::<(), counterweight_encoder::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the tokenizer refuses the vocabulary, or `max_length` leaves no room for the special
+    /// tokens.
+    pub fn train_bpe<S: AsRef<str> + Sync>(
+        corpus: &[S],
+        size: usize,
+        max_length: usize,
+    ) -> Result<Self> {
+        let bytes = ByteLevel::default().add_prefix_space(false);
+        let words = count_words(corpus, None, &bytes)?;
+        let learnt = vocabulary::learn(&words, &SPECIAL_BPE, ByteLevel::alphabet(), "", size);
+        let vocabulary: AHashMap<String, u32> = learnt.pieces.into_iter().zip(0..).collect();
+        let model = BPE::builder()
+            .vocab_and_merges(vocabulary, learnt.merges)
+            .unk_token("<unk>".into())
+            .build()
+            .map_err(failed)?;
+        let mut tokenizer = Tokenizer::new(model);
+        tokenizer.with_pre_tokenizer(Some(bytes)).with_decoder(Some(bytes));
+        tokenizer.add_special_tokens(&SPECIAL_BPE.map(|t| AddedToken::from(t, true)));
+        let processing = RobertaProcessing::new(("</s>".into(), 3), ("<s>".into(), 2));
+        tokenizer.with_post_processor(Some(processing.add_prefix_space(false)));
+        Self::new(tokenizer, max_length)
     }
 
     /// BERT's tokenisation with the pieces of a `vocab.txt`, one a line.

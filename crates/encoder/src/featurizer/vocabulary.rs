@@ -1,4 +1,4 @@
-//! Learning WordPiece vocabularies, reproducibly.
+//! Learning WordPiece and BPE vocabularies, reproducibly.
 //!
 //! The trainer of the `tokenizers` crate breaks ties by the order of a randomly seeded
 //! hash map, so two runs on one corpus give different vocabularies; this one orders
@@ -9,20 +9,34 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 /// A pair of adjacent symbols.
 type Pair = (u32, u32);
 
-/// Special tokens, then the characters of the words (later ones in a word with `##`), then
-/// merges of the most frequent adjacent pair (Sennrich et al., ACL 2016, as Hugging Face
-/// trains WordPiece), ties to the pair whose symbols were made first; at most `size` pieces
-/// (but always all characters), and no merge seen only once.
-pub(super) fn learn(words: &BTreeMap<String, u64>, special: &[&str], size: usize) -> Vec<String> {
+/// Pieces in the order of their ids, and the merges that made them.
+pub(super) struct Learnt {
+    pub(super) pieces: Vec<String>,
+    pub(super) merges: Vec<(String, String)>,
+}
+
+/// Special tokens, then the characters of the words and of the alphabet (later ones in a word
+/// after `prefix`, WordPiece's `##`), then merges of the most frequent adjacent pair (Sennrich et
+/// al., ACL 2016, as Hugging Face trains BPE and WordPiece), ties to the pair whose symbols were
+/// made first; at most `size` pieces (but always all characters), and no merge seen only once.
+pub(super) fn learn(
+    words: &BTreeMap<String, u64>,
+    special: &[&str],
+    alphabet: impl IntoIterator<Item = char>,
+    prefix: &str,
+    size: usize,
+) -> Learnt {
     let mut pieces: Vec<String> = special.iter().map(|&t| t.to_owned()).collect();
+    let mut merges = Vec::new();
     let mut ids: BTreeMap<String, u32> = BTreeMap::new();
-    let symbols: BTreeSet<String> = words.keys().flat_map(|word| symbols(word)).collect();
-    for symbol in symbols {
+    let mut all: BTreeSet<String> = alphabet.into_iter().map(String::from).collect();
+    all.extend(words.keys().flat_map(|word| symbols(word, prefix)));
+    for symbol in all {
         ids.insert(symbol.clone(), pieces.len() as u32);
         pieces.push(symbol);
     }
     let mut spelled: Vec<(Vec<u32>, u64)> =
-        words.iter().map(|(w, &n)| (symbols_of(w, &ids), n)).collect();
+        words.iter().map(|(w, &n)| (symbols_of(w, prefix, &ids), n)).collect();
 
     let mut counts: BTreeMap<Pair, u64> = BTreeMap::new();
     let mut places: BTreeMap<Pair, BTreeSet<usize>> = BTreeMap::new();
@@ -47,8 +61,9 @@ pub(super) fn learn(words: &BTreeMap<String, u64>, special: &[&str], size: usize
         if n < 2 {
             break;
         }
-        let left = &pieces[pair.0 as usize];
-        let merged = format!("{left}{}", pieces[pair.1 as usize].trim_start_matches("##"));
+        let [left, right] = [pair.0, pair.1].map(|id| pieces[id as usize].clone());
+        let merged = format!("{left}{}", right.strip_prefix(prefix).unwrap_or(&right));
+        merges.push((left, right));
         let id = *ids.entry(merged.clone()).or_insert_with(|| {
             pieces.push(merged);
             pieces.len() as u32 - 1
@@ -73,15 +88,16 @@ pub(super) fn learn(words: &BTreeMap<String, u64>, special: &[&str], size: usize
             heap.push((n, std::cmp::Reverse(pair)));
         }
     }
-    pieces
+    Learnt { pieces, merges }
 }
 
-fn symbols(word: &str) -> impl Iterator<Item = String> {
-    word.chars().enumerate().map(|(i, c)| if i == 0 { c.to_string() } else { format!("##{c}") })
+fn symbols(word: &str, prefix: &str) -> impl Iterator<Item = String> {
+    let later = move |c: char| format!("{prefix}{c}");
+    word.chars().enumerate().map(move |(i, c)| if i == 0 { c.to_string() } else { later(c) })
 }
 
-fn symbols_of(word: &str, ids: &BTreeMap<String, u32>) -> Vec<u32> {
-    symbols(word).filter_map(|s| ids.get(&s).copied()).collect()
+fn symbols_of(word: &str, prefix: &str, ids: &BTreeMap<String, u32>) -> Vec<u32> {
+    symbols(word, prefix).filter_map(|s| ids.get(&s).copied()).collect()
 }
 
 fn pairs(word: &[u32]) -> impl Iterator<Item = Pair> {
@@ -112,10 +128,17 @@ mod tests {
         let words = [("hug", 10), ("pug", 5), ("pun", 12), ("bun", 4), ("hugs", 5)];
         let words = words.map(|(w, n)| (w.to_owned(), n)).into();
         // The worked example of Hugging Face's course: "ug" (20), then "un" (16), then "hug".
-        let pieces = learn(&words, &["[UNK]"], 12);
+        let wordpiece = |size| learn(&words, &["[UNK]"], [], "##", size).pieces;
+        let pieces = wordpiece(12);
         let expected =
             ["[UNK]", "##g", "##n", "##s", "##u", "b", "h", "p", "##ug", "##un", "hug", "pun"];
         assert_eq!(pieces, expected);
-        assert_eq!(learn(&words, &["[UNK]"], 3).len(), 8, "characters are never dropped");
+        assert_eq!(wordpiece(3).len(), 8, "characters are never dropped");
+        // And BPE, with a character that no word has.
+        let bpe = learn(&words, &["<unk>"], ['z'], "", 12);
+        let expected = ["<unk>", "b", "g", "h", "n", "p", "s", "u", "z", "ug", "un", "hug"];
+        assert_eq!(bpe.pieces, expected);
+        let merges = [("u", "g"), ("u", "n"), ("h", "ug")];
+        assert_eq!(bpe.merges, merges.map(|(a, b)| (a.to_owned(), b.to_owned())));
     }
 }

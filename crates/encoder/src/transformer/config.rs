@@ -9,7 +9,7 @@ use super::embeddings::Embeddings;
 use super::norm::Norm;
 use super::relative::{BUCKETS, RelativeBias};
 use super::{Block, Pooling, Transformer};
-use crate::{Error, Result};
+use crate::{Error, Pieces, Result};
 
 /// A family of transformers: how its layers are put together, and what its tensors are
 /// called in a checkpoint.
@@ -111,6 +111,9 @@ pub struct TransformerConfig {
     /// Which vector stands for the text; not part of Hugging Face's file. Default: the
     /// pooler's.
     pub pooling: Pooling,
+    /// What vocabulary is learnt for a model from scratch; not part of Hugging Face's file.
+    /// Default: WordPiece.
+    pub pieces: Pieces,
 }
 
 impl Default for TransformerConfig {
@@ -130,6 +133,7 @@ impl Default for TransformerConfig {
             layer_norm_eps: 1e-12,
             pad_token_id: 0,
             pooling: Pooling::Pooler,
+            pieces: Pieces::WordPiece,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::{Activation, Architecture, Pooling, TransformerConfig};
-use crate::{Error, Result};
+use crate::{Error, Pieces, Result};
 
 /// What a family calls the fields.
 struct Names {
@@ -188,6 +188,7 @@ impl TransformerConfig {
                 Architecture::Gpt2 => Pooling::Last,
                 _ => Pooling::Pooler,
             },
+            pieces: Pieces::default(),
         };
         config.check().map_err(|e| format(e.to_string()))?;
         Ok(config)
