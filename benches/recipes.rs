@@ -1,7 +1,7 @@
 //! Recipes on a checkpoint: CLINC150 with a long tail, or with few texts of each intent.
 //!
-//! `cargo bench --bench recipes -- MODEL_DIR [--out DIR] [--seeds 3] [--epochs 8] [--batch 32]
-//! [--rate 1e-4] [--few K --intents N] [RECIPE ...]` prints a line for each recipe and seed and
+//! `cargo bench --bench recipes -- MODEL_DIR [--out DIR] [--seeds 3] [--epochs 4] [--batch 32]
+//! [--rate 1e-4] [--head 30] [--few K --intents N] [RECIPE ...]` prints a line for each recipe and seed and
 //! writes `OUT/SEED/split.csv`, which `benches/peers/intents_torch.py` and
 //! `benches/peers/intents_tfidf.py` read; `--few` is beside `benches/peers/setfit_few.py`.
 
@@ -27,12 +27,15 @@ struct Args {
     out: PathBuf,
     #[arg(long, default_value_t = 3)]
     seeds: u64,
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 4)]
     epochs: usize,
     #[arg(long, default_value_t = 32)]
     batch: usize,
     #[arg(long, default_value_t = 1e-4)]
     rate: f64,
+    /// Factor on the head's rate
+    #[arg(long, default_value_t = 30.0)]
+    head: f64,
     /// Texts of each intent instead of a long tail
     #[arg(long, requires = "intents")]
     few: Option<usize>,
@@ -100,6 +103,8 @@ fn recipe(name: &str, args: &Args, model: &std::path::Path, seed: u64) -> Result
         "frozen" => Recipe::pretrained(config.with_freeze(Freeze::All)),
         _ => Recipe::pretrained(config),
     };
+    // Low-rank updates learn at 1e-3, from which the head is not as far.
+    recipe.optimizer.head_factor = if name.starts_with("lora") { 3.0 } else { args.head };
     if !name.starts_with("lora") {
         recipe.optimizer.learning_rate = args.rate;
     }
@@ -108,10 +113,10 @@ fn recipe(name: &str, args: &Args, model: &std::path::Path, seed: u64) -> Result
         "logit_adjusted" | "lora_adjusted" => recipe.loss = LogitAdjustedConfig::new().into(),
         "focal" => recipe.loss = FocalConfig::new().into(),
         "class_aware" => recipe = Recipe { sampler: class_aware()?, ..recipe },
-        "frozen" => recipe.optimizer.learning_rate = 1e-2,
+        "frozen" => head_alone(&mut recipe),
         "setfit" => {
             recipe.contrastive = Some(ContrastiveConfig::default());
-            recipe.optimizer.learning_rate = 1e-2;
+            head_alone(&mut recipe);
         }
         other => {
             let reason = format!("no recipe {other:?} in this bench");
@@ -122,6 +127,10 @@ fn recipe(name: &str, args: &Args, model: &std::path::Path, seed: u64) -> Result
     recipe.patience = args.epochs;
     recipe.select = Metric::BalancedAccuracy;
     Ok(recipe)
+}
+
+fn head_alone(recipe: &mut Recipe) {
+    (recipe.optimizer.learning_rate, recipe.optimizer.head_factor) = (1e-2, 1.0);
 }
 
 fn class_aware() -> Result<counterweight::samplers::SamplerConfig> {

@@ -107,9 +107,10 @@ fn run(args: &Args) -> Result<()> {
     println!("\n== test, before and after\n{}", compare(&before?, &after?, profile)?);
 
     let dir = args.out.join("model");
-    models[1].save(&dir)?;
+    let Some(chosen) = models.pop() else { return Ok(()) };
+    chosen.with_evaluation("test", &splits.test)?.save(&dir)?;
     let model = Model::load(&dir, &device)?;
-    println!("== {} loaded again", dir.display());
+    println!("== {} loaded again; README.md there is its card", dir.display());
     for (text, answer) in args.texts.iter().zip(model.classify(&args.texts)?) {
         println!("{:<24} {:.2}  {text}", answer.class, answer.probability);
     }

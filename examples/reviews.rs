@@ -234,7 +234,7 @@ fn run(args: &Args) -> Result<()> {
 
     // 7. Save, load, classify.
     let dir = args.out.join("model");
-    model.save(&dir)?;
+    model.with_evaluation("test", &splits.test)?.save(&dir)?;
     let model = Model::load(&dir, &device)?;
     let texts: Vec<&str> = if args.texts.is_empty() {
         splits

@@ -113,6 +113,8 @@ fn every_optimizer_goes_where_pytorchs_goes() {
         ..adamw
     };
     let adagrad = OptimizerConfig { kind: OptimizerKind::Adagrad, learning_rate: 5e-3, ..adamw };
+    let headed =
+        OptimizerConfig { learning_rate: 1e-4, layer_decay: 0.9, head_factor: 10.0, ..adamw };
     let lbfgs = OptimizerConfig {
         kind: OptimizerKind::Lbfgs,
         learning_rate: 1.0,
@@ -127,6 +129,7 @@ fn every_optimizer_goes_where_pytorchs_goes() {
             OptimizerConfig { learning_rate: 2e-3, layer_decay: 0.6, ..adamw },
             whole.clone(),
         ),
+        ("adamw_head", headed, whole.clone()),
         ("adam", OptimizerConfig { kind: OptimizerKind::Adam, ..adamw }, whole.clone()),
         ("adagrad", adagrad, whole.clone()),
         ("sgd_clipped", sgd, whole.clone()),
@@ -166,6 +169,7 @@ fn what_an_optimizer_cannot_do_is_refused() {
         ("accumulate = 0", "accumulate"),
         ("layer_decay = 0.0", "layer_decay"),
         ("layer_decay = 1.5", "layer_decay"),
+        ("head_factor = 0.0", "head_factor"),
         ("kind = \"lbfgs\"", "weight_decay"),
         ("kind = \"lbfgs\"\nweight_decay = 0.0\naccumulate = 2", "accumulate"),
         ("clip = \"everything\"", "everything"),

@@ -1,7 +1,7 @@
 """The recipe of examples/intents.rs in PyTorch and transformers, on the example's own split.
 
 pip install torch==2.15.0 transformers==5.24.0
-python intents_torch.py MODEL_DIR SPLIT_CSV [EPOCHS] [SEED] [BATCH] [RATE]
+python intents_torch.py MODEL_DIR SPLIT_CSV [EPOCHS] [SEED] [BATCH] [RATE] [HEAD_FACTOR]
 # The example writes OUT/split.csv, the bench OUT/SEED/split.csv.
 """
 import csv
@@ -19,6 +19,7 @@ epochs = int(sys.argv[3]) if len(sys.argv) > 3 else 5
 seed = int(sys.argv[4]) if len(sys.argv) > 4 else 7
 size = int(sys.argv[5]) if len(sys.argv) > 5 else 16
 rate = float(sys.argv[6]) if len(sys.argv) > 6 else 5e-5
+factor = float(sys.argv[7]) if len(sys.argv) > 7 else 1.0
 torch.set_num_threads(2)
 data = Path(__file__).resolve().parents[2] / "data/clinc150"
 
@@ -80,7 +81,9 @@ for name, shift in (("cross entropy", 0.0), ("logit-adjusted", (counts / counts.
     torch.manual_seed(seed)
     random.seed(seed)
     model = Classifier()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.01)
+    groups = [{"params": model.encoder.parameters()},
+              {"params": model.head.parameters(), "lr": rate * factor}]
+    optimizer = torch.optim.AdamW(groups, lr=rate, weight_decay=0.01)
     steps = epochs * -(-len(parts["train"]) // size)
     schedule = get_linear_schedule_with_warmup(optimizer, steps // 10, steps)
     start, best = time.perf_counter(), None

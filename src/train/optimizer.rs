@@ -36,8 +36,8 @@ pub enum OptimizerKind {
     Adagrad,
     /// L-BFGS (Liu and Nocedal 1989) with a history of 10 and a strong Wolfe line search, up to
     /// 20 iterations on each batch: for few weights and large batches, such as the head
-    /// over a frozen encoder. It takes the learning rate as its first step; decay and layer decay
-    /// must be off, and gradients are not clipped.
+    /// over a frozen encoder. It takes the learning rate as its first step; decay and factors on
+    /// the rate must be off, and gradients are not clipped.
     Lbfgs,
 }
 
@@ -67,9 +67,12 @@ pub struct OptimizerConfig {
     /// Of which gradient. Default: each tensor's.
     pub clip: ClipNorm,
     /// Factor on the learning rate from each of the encoder's layers to the one below it, in
-    /// `(0, 1]`: the top layer learns at `d` times the head's rate, the next at `d²`, the embeddings
+    /// `(0, 1]`: the top layer learns at `d` times the rate, the next at `d²`, the embeddings
     /// at `d` to the number of layers + 1 (Howard and Ruder, ACL 2018). Default: 1.
     pub layer_decay: f64,
+    /// Factor on the learning rate of all that comes after the encoder's layers, positive: a new head
+    /// on a checkpoint wants 10 to 100 times the rate of what is trained already. Default: 1.
+    pub head_factor: f64,
     /// Batches whose gradients are averaged, weighted by their rows, before a step, at least 1:
     /// the step of a batch so many times as large in the memory of one. Default: 1.
     pub accumulate: usize,
@@ -86,6 +89,7 @@ impl Default for OptimizerConfig {
             clip_norm: 1.0,
             clip: ClipNorm::Tensor,
             layer_decay: 1.0,
+            head_factor: 1.0,
             accumulate: 1,
             schedule: Schedule::default(),
         }
@@ -99,8 +103,11 @@ impl OptimizerConfig {
     /// Naming the field, its value and the range.
     pub fn check(&self) -> Result<()> {
         let range = counterweight_core::Error::from;
-        for (name, value) in [("learning_rate", self.learning_rate), ("clip_norm", self.clip_norm)]
-        {
+        for (name, value) in [
+            ("learning_rate", self.learning_rate),
+            ("clip_norm", self.clip_norm),
+            ("head_factor", self.head_factor),
+        ] {
             ensure(name, value, value > 0.0 && value.is_finite(), "(0, inf)").map_err(range)?;
         }
         let decay = self.weight_decay;
@@ -113,6 +120,8 @@ impl OptimizerConfig {
         if self.kind == OptimizerKind::Lbfgs {
             ensure("weight_decay of lbfgs", decay, decay == 0.0, "0").map_err(range)?;
             ensure("layer_decay of lbfgs", layers, layers == 1.0, "1").map_err(range)?;
+            let head = self.head_factor;
+            ensure("head_factor of lbfgs", head, head == 1.0, "1").map_err(range)?;
             ensure("accumulate of lbfgs", batches as f64, batches == 1, "1").map_err(range)?;
         }
         Ok(self.schedule.check()?)
@@ -187,16 +196,18 @@ impl Optimizer {
     }
 }
 
-/// The learning rate of each part of a model, as a factor on the head's.
+/// The learning rate of each part of a model, as a factor.
 pub(super) struct LayerRates(Vec<(f64, Vec<ParamId>)>);
 
 impl LayerRates {
-    pub(super) fn new<M: Module>(model: &M, decay: f64) -> Self {
-        if decay == 1.0 {
+    pub(super) fn new<M: Module>(model: &M, config: &OptimizerConfig) -> Self {
+        let (decay, head) = (config.layer_decay, config.head_factor);
+        if decay == 1.0 && head == 1.0 {
             return Self(Vec::new());
         }
+        let factor = |depth| if depth == 0 { head } else { decay.powi(depth as i32) };
         let depths = layer_depths(model).into_iter();
-        Self(depths.map(|(depth, ids)| (decay.powi(depth as i32), ids)).collect())
+        Self(depths.map(|(depth, ids)| (factor(depth), ids)).collect())
     }
 
     /// Steps a model whose gradients are known.

@@ -241,7 +241,7 @@ impl Trainer {
         let per_epoch = task.batches_per_epoch();
         let together = self.optimizer.accumulate;
         let steps = per_epoch.div_ceil(together);
-        let rates = LayerRates::new(&model, self.optimizer.layer_decay);
+        let rates = LayerRates::new(&model, &self.optimizer);
         let dev = state.history.last().map_or(String::new(), |e| format!(" dev {:.4}", e.dev));
         let mut sum = Tensor::<1>::zeros([1], &device.clone().without_autodiff());
         let mut seen = 0;
