@@ -103,20 +103,18 @@ fn recipe(name: &str, args: &Args, model: &std::path::Path, seed: u64) -> Result
         "frozen" => Recipe::pretrained(config.with_freeze(Freeze::All)),
         _ => Recipe::pretrained(config),
     };
-    // Low-rank updates learn at 1e-3, from which the head is not as far.
-    recipe.optimizer.head_factor = if name.starts_with("lora") { 3.0 } else { args.head };
-    if !name.starts_with("lora") {
-        recipe.optimizer.learning_rate = args.rate;
+    if !name.starts_with("lora") && name != "frozen" {
+        (recipe.optimizer.learning_rate, recipe.optimizer.head_factor) = (args.rate, args.head);
     }
     match name {
         "cross_entropy" | "lora" => {}
         "logit_adjusted" | "lora_adjusted" => recipe.loss = LogitAdjustedConfig::new().into(),
         "focal" => recipe.loss = FocalConfig::new().into(),
         "class_aware" => recipe = Recipe { sampler: class_aware()?, ..recipe },
-        "frozen" => head_alone(&mut recipe),
+        "frozen" => {}
         "setfit" => {
             recipe.contrastive = Some(ContrastiveConfig::default());
-            head_alone(&mut recipe);
+            (recipe.optimizer.learning_rate, recipe.optimizer.head_factor) = (1e-2, 1.0);
         }
         other => {
             let reason = format!("no recipe {other:?} in this bench");
@@ -127,10 +125,6 @@ fn recipe(name: &str, args: &Args, model: &std::path::Path, seed: u64) -> Result
     recipe.patience = args.epochs;
     recipe.select = Metric::BalancedAccuracy;
     Ok(recipe)
-}
-
-fn head_alone(recipe: &mut Recipe) {
-    (recipe.optimizer.learning_rate, recipe.optimizer.head_factor) = (1e-2, 1.0);
 }
 
 fn class_aware() -> Result<counterweight::samplers::SamplerConfig> {

@@ -27,7 +27,7 @@ struct Args {
     /// Examples of the most frequent intent over those of the rarest
     #[arg(long, default_value_t = 50.0)]
     factor: f64,
-    /// Epochs of each training [default: 30 from scratch, 10 of a checkpoint]
+    /// Epochs of each training [default: 30 from scratch, 4 of a checkpoint]
     #[arg(long)]
     epochs: Option<usize>,
     /// One epoch on a tenth of the texts, for tests
@@ -126,7 +126,7 @@ fn recipe(args: &Args) -> Recipe {
                 config = config
                     .with_lora(LoraConfig::new().with_rank(rank).with_alpha(2.0 * rank as f64));
             }
-            Recipe { epochs: 10, ..Recipe::pretrained(config) }
+            Recipe::pretrained(config)
         }
         None => Recipe { epochs: 30, ..Recipe::transformer() },
     };

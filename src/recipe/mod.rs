@@ -117,7 +117,8 @@ impl Recipe {
         }
     }
 
-    /// The defaults for fine-tuning a checkpoint: AdamW at 5e-5, 4 epochs of batches of 16.
+    /// The defaults for fine-tuning a checkpoint: AdamW at 5e-5 and thirty times that for the head,
+    /// 4 epochs of batches of 16. Low-rank updates learn at 1e-3, a prompt at 1e-2.
     ///
     /// ```
     /// use counterweight::Recipe;
@@ -130,10 +131,16 @@ impl Recipe {
     /// # Ok::<(), counterweight::Error>(())
     /// ```
     pub fn pretrained(encoder: PretrainedConfig) -> Self {
-        // Low-rank updates begin at 0 and want a larger rate.
-        let learning_rate = if encoder.lora.is_some() { 1e-3 } else { 5e-5 };
+        // What begins at nothing wants a larger rate than what was trained before.
+        let (learning_rate, head_factor) = match (&encoder.lora, encoder.prompt) {
+            (_, Some(_)) => (1e-2, 1.0),
+            (Some(_), None) => (1e-3, 3.0),
+            (None, None) if encoder.freeze == Freeze::All => (1e-2, 1.0),
+            (None, None) => (5e-5, 30.0),
+        };
         let mut recipe = Self { batch_size: 16, ..Self::transformer() };
         recipe.optimizer.learning_rate = learning_rate;
+        recipe.optimizer.head_factor = head_factor;
         recipe.encoder = EncoderConfig::Pretrained(encoder);
         recipe
     }

@@ -164,7 +164,7 @@ impl OptimizerConfig {
                     .with_history_size(10)
                     .with_line_search_fn(LineSearchFn::StrongWolfe)
                     .init();
-                return Ok(Optimizer::Lbfgs(rule));
+                return Ok(Optimizer::Lbfgs(Box::new(rule)));
             }
         };
         let clip = (self.clip == ClipNorm::Model).then_some(self.clip_norm);
@@ -177,7 +177,7 @@ pub(super) enum Optimizer {
     /// One tensor at a time, after a bound on the norm of all gradients.
     Each { rule: ModuleOptimizer, clip: Option<f64> },
     /// All weights at once.
-    Lbfgs(LBFGS),
+    Lbfgs(Box<LBFGS>),
 }
 
 impl Optimizer {
@@ -191,7 +191,7 @@ impl Optimizer {
     pub(super) fn restored(self, bytes: Bytes) -> Result<Self, RecordError> {
         Ok(match self {
             Self::Each { rule, clip } => Self::Each { rule: rule.from_bytes(bytes)?, clip },
-            Self::Lbfgs(rule) => Self::Lbfgs(rule.from_bytes(bytes)?),
+            Self::Lbfgs(rule) => Self::Lbfgs(Box::new(rule.from_bytes(bytes)?)),
         })
     }
 }

@@ -84,7 +84,7 @@ pub(crate) fn pretrained(dir: &Path, splits: &TextSplits) -> Recipe {
     std::fs::write(dir.join("tokenizer.json"), tokenizer.to_json().unwrap()).unwrap();
     let mut recipe = Recipe::pretrained(PretrainedConfig::new(dir));
     recipe.epochs = 3;
-    recipe.optimizer.learning_rate = 1e-2;
+    (recipe.optimizer.learning_rate, recipe.optimizer.head_factor) = (1e-2, 1.0);
     recipe
 }
 

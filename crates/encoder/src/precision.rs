@@ -113,9 +113,9 @@ fn floats(bytes: &[u8]) -> Vec<f32> {
 /// The values of an int8 matrix; none where its scales have another shape.
 fn widened(matrix: &TensorView<'_>, scale: &TensorView<'_>) -> Option<Vec<f32>> {
     let &[rows, columns] = matrix.shape() else { return None };
-    let by_row = match scale.shape() {
-        &[n, 1] if n == rows => true,
-        &[1, n] if n == columns => false,
+    let by_row = match *scale.shape() {
+        [n, 1] if n == rows => true,
+        [1, n] if n == columns => false,
         _ => return None,
     };
     let scale = floats(scale.data());
