@@ -39,5 +39,5 @@ pub use labels::LabelEncoder;
 pub use lbfgs::minimise;
 pub use profile::{ClassProfile, Segment, SegmentRule};
 pub use progress::{NoProgress, Progress, TerminalProgress};
-pub use seed::{Rng, derive, rng};
+pub use seed::{Rng, SplitMix, derive, rng};
 pub use split::Split;

@@ -1,4 +1,4 @@
-use counterweight_core::rng;
+use counterweight_core::{SplitMix, rng};
 use ndarray::{Array2, ArrayView2, Axis};
 use rand::RngExt;
 use rand_distr::StandardNormal;
@@ -462,7 +462,7 @@ impl<F: Number> Writer<'_, F> {
             }
             Origin::Jittered { row, scale, draw } => {
                 self.copy(row, out);
-                let mut rng = rng(draw);
+                let mut rng = SplitMix::new(draw);
                 for (out, &scale) in out.iter_mut().zip(&self.plan.details.scales[scale]) {
                     let z: f64 = rng.sample(StandardNormal);
                     *out = F::from_double(out.double() + scale * z);

@@ -1,4 +1,5 @@
 use ndarray::{Array2, ArrayBase, ArrayView2, Axis, CowArray, Data, Ix2};
+use rayon::prelude::*;
 
 use crate::mixed::Mixed;
 use crate::{Error, Plan, PlannedRow, Result};
@@ -94,8 +95,9 @@ impl Features<'_> {
                     Some(row) => row.iter().fold(true, |all, v| all & v.is_finite()),
                     None => row.iter().all(|v| v.is_finite()),
                 };
-                let wrong = x.outer_iter().position(|row| !finite(row));
-                wrong.and_then(|row| {
+                let rows = x.axis_iter(Axis(0)).into_par_iter().with_min_len(1024);
+                let wrong = rows.enumerate().find_first(|(_, row)| !finite(*row));
+                wrong.and_then(|(row, _)| {
                     let values = x.index_axis(Axis(0), row);
                     let column = values.iter().position(|v| !v.is_finite())?;
                     Some(((row, column), values[column]))

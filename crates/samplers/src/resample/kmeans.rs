@@ -115,7 +115,8 @@ pub(super) fn lloyd(
 }
 
 /// Mini-batch k-means (Sculley, WWW 2010): centres move towards batches of 1,024 rows, each by
-/// one over the rows it has had; then every row goes to its nearest centre.
+/// one over the rows it has had; then every row goes to its nearest centre. It ends after 100
+/// batches, or, as scikit-learn's, when the smoothed mean distance has not fallen for ten.
 pub(super) fn mini_batch(
     x: ArrayView2<'_, f64>,
     rows: &[usize],
@@ -123,6 +124,7 @@ pub(super) fn mini_batch(
     rng: &mut Rng,
 ) -> Vec<usize> {
     const BATCH: usize = 1024;
+    const PATIENCE: usize = 10;
     if rows.len() <= 2 * BATCH {
         return lloyd(x, rows, k, 100, rng);
     }
@@ -132,9 +134,20 @@ pub(super) fn mini_batch(
     let first: Vec<usize> = (0..3).flat_map(|_| draw(rng)).collect();
     let mut centres = seeded(x, &first, k, rng);
     let mut had = vec![0usize; k];
+    let share = (2.0 * BATCH as f64 / (rows.len() as f64 + 1.0)).min(1.0);
+    let (mut smoothed, mut least, mut patience) = (None, f64::INFINITY, PATIENCE);
     for _ in 0..100 {
         let batch = draw(rng);
-        for (&row, (cluster, _)) in batch.iter().zip(assign(x, &batch, &centres)) {
+        let assigned = assign(x, &batch, &centres);
+        let mean = assigned.iter().map(|a| a.1).sum::<f64>() / BATCH as f64;
+        let now = smoothed.map_or(mean, |old: f64| old + share * (mean - old));
+        smoothed = Some(now);
+        patience = if now < least { PATIENCE } else { patience - 1 };
+        least = least.min(now);
+        if patience == 0 {
+            break;
+        }
+        for (&row, (cluster, _)) in batch.iter().zip(assigned) {
             had[cluster] += 1;
             let rate = 1.0 / had[cluster] as f64;
             let mut centre = centres.index_axis_mut(Axis(0), cluster);
