@@ -34,7 +34,7 @@ fn samplers(c: &mut Criterion) {
     let mut group = c.benchmark_group("100k x 32, 5 %");
     group
         .sample_size(10)
-        .warm_up_time(Duration::from_millis(1))
+        .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_millis(1));
     let methods: Vec<(&str, Box<dyn Resampler>)> = vec![
         ("random over", Box::new(RandomOver::new())),
@@ -62,6 +62,14 @@ fn samplers(c: &mut Criterion) {
     for (name, method) in methods {
         group.bench_function(name, |b| b.iter(|| black_box(method.fit_resample(&x, &y).unwrap())));
     }
+    group.bench_function("ENN by a graph", |b| {
+        b.iter(|| {
+            let table = Approximate::new(&x);
+            let plan = EditedNn::new().plan(&table, &y).unwrap();
+            assert!(table.recall().is_some_and(|recall| recall > 0.5));
+            black_box(plan.apply(&x).unwrap())
+        });
+    });
     let mixed = with_categories(&x);
     let nc = SmoteNc::new().with_categorical((0..CATEGORICAL).collect());
     group.bench_function("SMOTE-NC", |b| {

@@ -1,12 +1,12 @@
 //! Time and peak memory of resamplers as the table grows: `cargo bench --bench samplers_growth`,
-//! with `-- METHOD ROWS` for one of them. Each run is a process of its own; memory is what its
+//! with `-- METHOD ROWS` for one of them, `-- METHOD ROWS graph` with approximate neighbours. Each run is a process of its own; memory is what its
 //! peak exceeds the table before and after resampling by (Linux).
 
 use std::env;
 use std::process::Command;
 use std::time::Instant;
 
-use counterweight::samplers::{Resampler, ResamplerConfig};
+use counterweight::samplers::{Approximate, Resampler, ResamplerConfig};
 use ndarray::Array2;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
@@ -35,7 +35,12 @@ fn main() {
     match args.as_slice() {
         [method, rows] => {
             if let Ok(rows) = rows.parse() {
-                one(method, rows);
+                one(method, rows, false);
+            }
+        }
+        [method, rows, _graph] => {
+            if let Ok(rows) = rows.parse() {
+                one(method, rows, true);
             }
         }
         methods => {
@@ -58,7 +63,7 @@ fn main() {
     }
 }
 
-fn one(method: &str, rows: usize) {
+fn one(method: &str, rows: usize, graph: bool) {
     let Some(config) = ResamplerConfig::named(method) else { return };
     let config = match config {
         ResamplerConfig::KMeansSmote(one) => one.with_threshold(Some(0.01)).into(),
@@ -74,12 +79,15 @@ fn one(method: &str, rows: usize) {
     });
     let before = peak();
     let start = Instant::now();
-    let made = config.plan(&x, &y).and_then(|plan| plan.apply(&x));
+    let table = Approximate::new(&x);
+    let plan = if graph { config.plan(&table, &y) } else { config.plan(&x, &y) };
+    let made = plan.and_then(|plan| plan.apply(&x));
     let seconds = start.elapsed().as_secs_f64();
     if let Ok((made, _)) = made {
         let output = (made.len() * 8) as f64 / 1e6;
         let above = (peak() - before - output).max(0.0);
-        println!("{method:>24} {rows:>9} {seconds:>9.3} {above:>9.0}");
+        let recall = table.recall().map_or(String::new(), |recall| format!(" recall {recall:.3}"));
+        println!("{method:>24} {rows:>9} {seconds:>9.3} {above:>9.0}{recall}");
     }
 }
 

@@ -28,7 +28,7 @@ pub use crate::metrics::{
     McNemar, Metric, Predictions, RankedQuery, ScoreCurve, Temperature, ThresholdMetric,
 };
 pub use crate::samplers::{
-    Adasyn, BorderlineSmote, Chain, ClusterCentroids, EditedNn, Folds, IndexSampler,
+    Adasyn, Approximate, BorderlineSmote, Chain, ClusterCentroids, EditedNn, Folds, IndexSampler,
     InstanceHardness, KMeansSmote, NearMiss, Plan, PlanFidelity, PlannedDataset, PlannedItem,
     RandomOver, RandomUnder, Relevance, Resampler, ResamplerConfig, SampledDataset, SamplerConfig,
     Smogn, Smote, SmoteEnn, SmoteN, SmoteNc, SmoteTomek, Smoter, Strategy, SvmSmote, TomekLinks,

@@ -65,6 +65,7 @@ struct Steps {
     fixture: Fixture,
     parts: Vec<Vec<usize>>,
     loss: Box<dyn Loss>,
+    score: f64,
     device: Device,
 }
 
@@ -87,7 +88,7 @@ impl Task for Steps {
     }
 
     fn score(&mut self, _model: &TextClassifier) -> Result<f64> {
-        Ok(0.0)
+        Ok(self.score)
     }
 }
 
@@ -151,6 +152,7 @@ fn every_optimizer_goes_where_pytorchs_goes() {
                 .init(&profile, &device)
                 .map(|l| Box::new(l) as _)
                 .unwrap(),
+            score: 0.0,
             device: device.clone(),
         };
         let trainer = Trainer::new(optimizer).with_epochs(12).with_patience(12);
@@ -189,6 +191,30 @@ fn what_an_optimizer_cannot_do_is_refused() {
     }
     let arc = "loss = { kind = \"arc_face\" }\nhead = { kind = \"cosine\", scale = 1.0 }";
     assert!(Recipe::from_toml(arc).is_ok());
+}
+
+#[test]
+fn a_task_without_batches_or_with_nan_is_refused() {
+    let device = Device::flex().autodiff();
+    let profile = ClassProfile::from_counts([1, 1, 1]).unwrap();
+    let run = |parts: Vec<Vec<usize>>, score: f64| {
+        let checkpoint = Checkpoint::open(encoder_fixtures().join("training")).unwrap();
+        let model = checkpoint.load_classifier(0.0, &device).unwrap();
+        let loss = CrossEntropyConfig::new().init(&profile, &device).unwrap();
+        let mut task = Steps {
+            fixture: Fixture::read("training"),
+            parts,
+            loss: Box::new(loss),
+            score,
+            device: device.clone(),
+        };
+        let trainer = Trainer::new(OptimizerConfig::default()).with_epochs(1);
+        trainer.fit(&mut task, model, &device, &TrainOptions::new()).map(|_| ())
+    };
+    assert!(run(vec![vec![0, 1]], 0.5).is_ok());
+    assert!(run(vec![], 0.5).unwrap_err().to_string().contains("batches_per_epoch"));
+    assert!(run(vec![vec![0], vec![]], 0.5).unwrap_err().to_string().contains("batches"));
+    assert!(run(vec![vec![0, 1]], f64::NAN).unwrap_err().to_string().contains("score"));
 }
 
 #[test]

@@ -22,11 +22,12 @@ pub trait Task {
     /// The model, on a device that differentiates.
     type Model: Module;
 
-    /// Begins an epoch and gives its batches as rows of the training data. It must give the same
+    /// Begins an epoch and gives its batches, none of them empty, as rows of the training data. It
+    /// must give the same
     /// for the same epoch, also in another process, or a resumed run is another run.
     fn batches(&mut self, epoch: usize) -> Vec<Vec<usize>>;
 
-    /// The number of batches an epoch is taken to have by schedule and progress.
+    /// The number of batches an epoch is taken to have by schedule and progress, at least 1.
     fn batches_per_epoch(&self) -> usize;
 
     /// The loss of a batch, a tensor of one number. The device's generator, from which dropout
@@ -43,6 +44,7 @@ pub trait Task {
 
     /// The score of a model, without gradients, on data it was not trained on. Greater is better:
     /// the model of the best epoch is kept, and training ends after epochs without improvement.
+    /// NaN is refused.
     ///
     /// # Errors
     /// Whatever ends the training.
@@ -165,8 +167,8 @@ impl Trainer {
     /// Trains a model that lives on the device with autodiff.
     ///
     /// # Errors
-    /// For a parameter out of range, a model without a weight to train, the task's own, a
-    /// diverging loss, an interruption, or a checkpoint that cannot be written or is of another
+    /// For a parameter out of range, a model without a weight to train, the task's own or an empty
+    /// batch of it, a diverging loss, a score that is NaN, an interruption, or a checkpoint that cannot be written or is of another
     /// run.
     pub fn fit<T: Task>(
         &self,
@@ -176,7 +178,11 @@ impl Trainer {
         options: &TrainOptions,
     ) -> Result<Fitted<T::Model>> {
         let range = counterweight_core::Error::from;
-        for (name, value) in [("epochs", self.epochs), ("patience", self.patience)] {
+        for (name, value) in [
+            ("epochs", self.epochs),
+            ("patience", self.patience),
+            ("batches_per_epoch", task.batches_per_epoch()),
+        ] {
             ensure(name, value as f64, value >= 1, "[1, inf)").map_err(range)?;
         }
         let mut optimizer = self.optimizer.init()?;
@@ -208,6 +214,7 @@ impl Trainer {
             model = next;
             let valid = model.valid();
             let dev = task.score(&valid)?;
+            ensure("score", dev, !dev.is_nan(), "numbers").map_err(range)?;
             if state.history.iter().all(|e| dev > e.dev) {
                 state.best_epoch = epoch;
                 best = valid;
@@ -238,6 +245,9 @@ impl Trainer {
     ) -> Result<(T::Model, f64)> {
         let epoch = state.history.len();
         let batches = task.batches(epoch);
+        if batches.is_empty() || batches.iter().any(Vec::is_empty) {
+            return Err(counterweight_core::Error::Empty { what: "a task's batches" }.into());
+        }
         let per_epoch = task.batches_per_epoch();
         let together = self.optimizer.accumulate;
         let steps = per_epoch.div_ceil(together);

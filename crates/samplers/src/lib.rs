@@ -21,6 +21,7 @@
 
 #[cfg(feature = "burn")]
 mod adapters;
+mod approximate;
 mod error;
 mod fidelity;
 #[cfg(any(feature = "csv", feature = "parquet"))]
@@ -40,6 +41,7 @@ mod table;
 
 #[cfg(feature = "burn")]
 pub use adapters::{PlannedDataset, PlannedItem, SampledDataset};
+pub use approximate::Approximate;
 pub use error::{Error, Result};
 pub use fidelity::{ClassFidelity, PlanFidelity};
 #[cfg(any(feature = "csv", feature = "parquet"))]

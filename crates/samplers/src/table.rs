@@ -1,6 +1,7 @@
 use ndarray::{Array2, ArrayBase, ArrayView2, Axis, CowArray, Data, Ix2};
 use rayon::prelude::*;
 
+use crate::approximate::Search;
 use crate::mixed::Mixed;
 use crate::{Error, Plan, PlannedRow, Result};
 
@@ -39,6 +40,8 @@ pub struct Features<'a>(pub(crate) Store<'a>);
 #[derive(Debug, Clone)]
 pub(crate) enum Store<'a> {
     Dense(CowArray<'a, f64, Ix2>),
+    /// The same, with neighbours by a graph.
+    Approximate(CowArray<'a, f64, Ix2>, &'a Search),
     /// Rows with categories, inside SMOTE-NC and SMOTE-N.
     Mixed(Box<Mixed>),
     #[cfg(feature = "sparse")]
@@ -49,7 +52,7 @@ impl Features<'_> {
     /// Rows.
     pub fn rows(&self) -> usize {
         match &self.0 {
-            Store::Dense(x) => x.nrows(),
+            Store::Dense(x) | Store::Approximate(x, _) => x.nrows(),
             Store::Mixed(x) => x.rows(),
             #[cfg(feature = "sparse")]
             Store::Sparse(x) => x.rows(),
@@ -59,7 +62,7 @@ impl Features<'_> {
     /// Columns.
     pub fn columns(&self) -> usize {
         match &self.0 {
-            Store::Dense(x) => x.ncols(),
+            Store::Dense(x) | Store::Approximate(x, _) => x.ncols(),
             Store::Mixed(x) => x.columns(),
             #[cfg(feature = "sparse")]
             Store::Sparse(x) => x.cols(),
@@ -69,7 +72,7 @@ impl Features<'_> {
     /// The array, for methods whose result or arithmetic is dense.
     pub(crate) fn dense(&self, method: &'static str) -> Result<ArrayView2<'_, f64>> {
         match &self.0 {
-            Store::Dense(x) => Ok(x.view()),
+            Store::Dense(x) | Store::Approximate(x, _) => Ok(x.view()),
             Store::Mixed(_) => Err(Error::Sparse { method }),
             #[cfg(feature = "sparse")]
             Store::Sparse(_) => Err(Error::Sparse { method }),
@@ -79,17 +82,25 @@ impl Features<'_> {
     /// Dense rows with the same distances.
     pub(crate) fn euclidean(&self) -> Option<ArrayView2<'_, f64>> {
         match &self.0 {
-            Store::Dense(x) => Some(x.view()),
+            Store::Dense(x) | Store::Approximate(x, _) => Some(x.view()),
             Store::Mixed(x) => x.embedded(),
             #[cfg(feature = "sparse")]
             Store::Sparse(_) => None,
         }
     }
 
+    /// How to search for neighbours, where it need not be exactly.
+    pub(crate) fn approximate(&self) -> Option<&Search> {
+        match &self.0 {
+            Store::Approximate(_, search) => Some(search),
+            _ => None,
+        }
+    }
+
     /// Checks that every value is finite.
     pub(crate) fn ensure_finite(&self) -> Result<()> {
         let found = match &self.0 {
-            Store::Dense(x) => {
+            Store::Dense(x) | Store::Approximate(x, _) => {
                 // Whole rows at once, without branches; the place is looked for when there is one.
                 let finite = |row: ndarray::ArrayView1<'_, f64>| match row.to_slice() {
                     Some(row) => row.iter().fold(true, |all, v| all & v.is_finite()),
@@ -113,7 +124,7 @@ impl Features<'_> {
     /// The squared Euclidean distance of two rows.
     pub(crate) fn squared(&self, a: usize, b: usize) -> f64 {
         match &self.0 {
-            Store::Dense(x) => {
+            Store::Dense(x) | Store::Approximate(x, _) => {
                 let (a, b) = (x.index_axis(Axis(0), a), x.index_axis(Axis(0), b));
                 match (a.to_slice(), b.to_slice()) {
                     (Some(a), Some(b)) => squared(a, b),

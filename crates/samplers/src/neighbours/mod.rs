@@ -1,6 +1,7 @@
-//! Exact neighbours by Euclidean distance: a tree where columns are few, a screen where they are
-//! many, every distance where there are few rows.
+//! Neighbours by Euclidean distance, exactly: a tree where columns are few, a screen where they are
+//! many, every distance where there are few rows. Where it is asked for, by a graph.
 
+mod hnsw;
 mod screen;
 mod tree;
 
@@ -9,9 +10,11 @@ use std::collections::BinaryHeap;
 
 use rayon::prelude::*;
 
+use hnsw::Graph;
 use screen::{QUERIES, Screen};
 use tree::Tree;
 
+use crate::approximate::Search;
 use crate::table::Features;
 
 /// A row and its squared distance from the query.
@@ -68,7 +71,40 @@ fn best(
         return vec![Vec::new(); queries.len()];
     }
     let found: Vec<Best> = scan(x, queries, pool, end, empty());
-    found.into_par_iter().map(Best::sorted).collect()
+    let found: Vec<Vec<Neighbour>> = found.into_par_iter().map(Best::sorted).collect();
+    if let Some(search) = by_graph(x, queries, pool, end) {
+        let step = queries.len().div_ceil(CHECKED);
+        let checked: Vec<(usize, usize)> = (0..queries.len())
+            .into_par_iter()
+            .filter(|at| at % step == 0)
+            .map(|at| {
+                let mut exact = Best::new(k, end);
+                plain(x, queries[at], pool, &mut exact);
+                let exact = exact.sorted();
+                // Of equals any will do.
+                let edge = exact.last().map_or(0.0, |last| last.squared);
+                let right = found[at].iter().filter(|near| near.squared <= edge).count();
+                (right, exact.len())
+            })
+            .collect();
+        checked.into_iter().for_each(|(right, all)| search.note(right, all));
+    }
+    found
+}
+
+/// Queries of a search by a graph that are also searched exactly, for its recall.
+const CHECKED: usize = 64;
+
+/// How to search where it is worth a graph and need not be exact.
+fn by_graph<'a>(
+    x: &'a Features<'_>,
+    queries: &[usize],
+    pool: &[usize],
+    end: End,
+) -> Option<&'a Search> {
+    let search = x.approximate().filter(|_| end == End::Near)?;
+    let worth = queries.len() * pool.len() > SMALL && pool.len() > 2 * search.effort;
+    worth.then_some(search)
 }
 
 /// Whether at least `needed` of `pool` are nearer to each query than a given neighbour of it, by
@@ -193,6 +229,16 @@ fn scan<V: Visit>(
     end: End,
     mut tasks: Vec<V>,
 ) -> Vec<V> {
+    if let (Some(search), Some(dense)) = (by_graph(x, queries, pool, end), x.euclidean()) {
+        let Search { links, effort, seed, .. } = *search;
+        let graph = Graph::new(dense, pool, links, effort, seed);
+        let candidates = graph.candidates(dense, queries);
+        tasks.par_iter_mut().zip(queries).zip(candidates).for_each(|((task, &query), near)| {
+            let pool: Vec<usize> = near.into_iter().map(|place| pool[place]).collect();
+            plain(x, query, &pool, task);
+        });
+        return tasks;
+    }
     let many = queries.len() * pool.len() > SMALL;
     let dense = x.euclidean().filter(|_| many);
     if let Some(few) = dense.filter(|x| x.ncols() <= FEW && end == End::Near) {
@@ -232,7 +278,7 @@ mod tests {
     use rand::RngExt;
 
     use super::*;
-    use crate::Table;
+    use crate::{Approximate, Table};
 
     #[test]
     fn screening_finds_what_the_plain_loop_finds() {
@@ -274,6 +320,60 @@ mod tests {
                 assert!(!crowded(&x, &queries, &pool, k, &vec![None; than.len()]).contains(&false));
             }
         }
+    }
+
+    #[test]
+    fn a_graph_finds_most_of_what_is_near() {
+        let mut rng = rng(1);
+        for (rows, columns) in [(2500, 8), (1500, 32), (1500, 2)] {
+            let x = Array2::from_shape_fn((rows, columns), |_| {
+                (0..4).map(|_| rng.random::<f64>()).sum::<f64>() + 1e3
+            });
+            let exact = x.features().unwrap();
+            let queries: Vec<usize> = (0..rows).step_by(2).collect();
+            let pool: Vec<usize> = (0..rows).filter(|r| r % 5 != 0).collect();
+            let truth = nearest(&exact, &queries, &pool, 6);
+            let mut before: Option<Vec<Vec<Neighbour>>> = None;
+            for threads in [1, 3] {
+                let table = Approximate::new(&x);
+                let run = || nearest(&table.features().unwrap(), &queries, &pool, 6);
+                let threads = rayon::ThreadPoolBuilder::new().num_threads(threads);
+                let found = threads.build().unwrap().install(run);
+                assert!(
+                    found.iter().zip(&queries).all(|(near, q)| near.iter().all(|n| n.row != *q))
+                );
+                let hits = found.iter().zip(&truth);
+                let hits: usize = hits
+                    .map(|(near, truth)| near.iter().filter(|n| truth.contains(n)).count())
+                    .sum();
+                let recall = hits as f64 / (6 * queries.len()) as f64;
+                assert!(recall > 0.93, "{rows} {columns}: {recall}");
+                let stated = table.recall().unwrap();
+                assert!((stated - recall).abs() < 0.05, "{stated} and {recall}");
+                if let Some(before) = &before {
+                    assert_eq!(before, &found, "the same at any number of threads");
+                }
+                before = Some(found);
+            }
+            // More effort finds more.
+            let table = Approximate::new(&x).with_effort(400).unwrap().with_links(24).unwrap();
+            nearest(&table.features().unwrap(), &queries, &pool, 6);
+            assert!(table.recall().unwrap() > 0.995, "{:?}", table.recall());
+        }
+    }
+
+    #[test]
+    fn a_graph_of_equal_rows_or_few_is_no_trouble() {
+        let same = Array2::from_elem((1000, 3), 7.0);
+        let table = Approximate::new(&same).with_seed(3);
+        let all: Vec<usize> = (0..1000).collect();
+        let found = nearest(&table.features().unwrap(), &all, &all, 4);
+        assert!(found.iter().all(|near| near.len() == 4 && near.iter().all(|n| n.squared == 0.0)));
+        let few = nearest(&table.features().unwrap(), &all, &all[..20], 30);
+        assert!(few.iter().enumerate().all(|(at, near)| near.len() == 20 - usize::from(at < 20)));
+        assert!(Approximate::new(&same).with_links(1).is_err());
+        assert!(Approximate::new(&same).with_effort(0).is_err());
+        assert_eq!(Approximate::new(&same).recall(), None);
     }
 
     #[test]

@@ -51,7 +51,9 @@ impl Resampler for Chain {
 pub(crate) fn then(x: &Features<'_>, plan: Plan, step: &dyn Resampler) -> Result<Plan> {
     let labels = plan.labels();
     let next = match &x.0 {
-        Store::Dense(x) => step.plan(&x.resampled(&plan, plan.rows())?, &labels)?,
+        Store::Dense(x) | Store::Approximate(x, _) => {
+            step.plan(&x.resampled(&plan, plan.rows())?, &labels)?
+        }
         Store::Mixed(_) => return Err(Error::Sparse { method: "a chain" }),
         #[cfg(feature = "sparse")]
         Store::Sparse(x) => step.plan(&x.resampled(&plan, plan.rows())?, &labels)?,
