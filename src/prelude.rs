@@ -13,8 +13,9 @@ pub use crate::core::{
 };
 pub use crate::device;
 pub use crate::encoder::{
-    Attribution, Checkpoint, Encoder, EncoderConfig, LoraConfig, NgramConfig, Pooling,
-    PretrainedConfig, SentenceEncoder, TransformerConfig, seeded,
+    Attribution, Checkpoint, DualEncoder, Encoder, EncoderConfig, HeadKind, LoraConfig,
+    NgramConfig, Pooling, Precision, PretrainedConfig, PromptClassifier, SentenceEncoder,
+    TextClassifier, TokenClassifier, TransformerConfig, Verbalizer, seeded,
 };
 pub use crate::losses::{
     AlphaBceConfig, AsymmetricConfig, BceConfig, ClassWeights, CosineHead, CrossEntropyConfig,
