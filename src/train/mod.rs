@@ -169,7 +169,7 @@ pub fn train_prepared(
     if let Some(pairs) = &recipe.contrastive {
         model = contrastive::fine_tune(pairs, recipe, data, model, &device, options)?;
     }
-    task.keep_vectors(&model)?;
+    task.keep_vectors(&model, options)?;
     let fitted = recipe.trainer().fit(&mut task, model, &device, options)?;
     let model = Model::new(
         fitted.model,

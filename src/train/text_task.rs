@@ -95,21 +95,47 @@ impl<'a> TextTask<'a> {
     }
 
     /// Computes the texts' vectors once where they will not change.
-    pub(super) fn keep_vectors(&mut self, model: &TextClassifier) -> Result<()> {
-        if trainable(model.encoder()).0 > 0 || self.augmentation.changes_input() {
+    pub(super) fn keep_vectors(
+        &mut self,
+        model: &TextClassifier,
+        options: &TrainOptions,
+    ) -> Result<()> {
+        let (train, dev) = (self.data.train(), self.data.dev());
+        let changing = trainable(model.encoder()).0 > 0 || self.augmentation.changes_input();
+        if changing || train.is_empty() || dev.is_empty() {
             return Ok(());
         }
         let model = model.valid();
-        let [train, dev] = [self.data.train(), self.data.dev()].map(|texts| {
-            let parts = texts.chunks(KEPT_AT_ONCE).map(|texts| {
-                let texts: Vec<&Encoded> = texts.iter().collect();
-                model.encoder().encode(&TextBatch::new(&texts, &self.plain))
-            });
-            let parts: Vec<Tensor<2>> = parts.collect();
-            (!parts.is_empty()).then(|| Tensor::cat(parts, 0))
-        });
-        self.kept = train.zip(dev).map(|(train, dev)| [train, dev]);
+        options.progress.start("vectors", (train.len() + dev.len()) as u64);
+        let train_vectors = self.vectors(&model, train, 0, options)?;
+        self.kept = Some([train_vectors, self.vectors(&model, dev, train.len(), options)?]);
+        options.progress.finish("");
         Ok(())
+    }
+
+    /// The vectors of texts, in their order; texts of similar length are computed together.
+    fn vectors(
+        &self,
+        model: &TextClassifier,
+        texts: &[Encoded],
+        before: usize,
+        options: &TrainOptions,
+    ) -> Result<Tensor<2>> {
+        let mut order: Vec<usize> = (0..texts.len()).collect();
+        order.sort_by_key(|&row| texts[row].len());
+        let mut parts = Vec::new();
+        for (number, rows) in order.chunks(KEPT_AT_ONCE).enumerate() {
+            if options.stopped() {
+                return Err(Error::Interrupted { during: "the texts' vectors".to_owned() });
+            }
+            let chosen: Vec<&Encoded> = rows.iter().map(|&row| &texts[row]).collect();
+            parts.push(model.encoder().encode(&TextBatch::new(&chosen, &self.plain)));
+            let done = before + number * KEPT_AT_ONCE + rows.len();
+            options.progress.update(done as u64, "");
+        }
+        let mut places = vec![0; texts.len()];
+        order.into_iter().enumerate().for_each(|(place, row)| places[row] = place);
+        Ok(Tensor::cat(parts, 0).select(0, row_numbers(&places, &self.plain)))
     }
 
     /// The device that differentiates, on which the model lives.

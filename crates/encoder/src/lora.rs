@@ -144,8 +144,8 @@ pub enum Freeze {
     /// All are trained.
     #[default]
     None,
-    /// None is trained: the encoder gives features, which training by a recipe computes once and
-    /// without dropout, where no augmenter changes texts or tokens.
+    /// None is trained: the encoder gives features, which training by a recipe computes once, keeps in
+    /// memory and does without dropout, where no augmenter changes texts or tokens.
     All,
     /// The embeddings are not.
     Embeddings,
