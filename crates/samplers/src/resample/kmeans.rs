@@ -1,7 +1,7 @@
 //! k-means on dense rows.
 
 use counterweight_core::Rng;
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2, Axis, CowArray, Ix2};
 use rand::RngExt;
 use rayon::prelude::*;
 
@@ -12,7 +12,12 @@ const CHUNK: usize = 512;
 fn assign(x: ArrayView2<'_, f64>, rows: &[usize], centres: &Array2<f64>) -> Vec<(usize, f64)> {
     let norms: Vec<f64> = centres.outer_iter().map(|c| c.dot(&c)).collect();
     let chunk = |rows: &[usize]| {
-        let part = x.select(Axis(0), rows);
+        // Rows one after the other need no copy.
+        let run = rows.windows(2).all(|pair| pair[1] == pair[0] + 1);
+        let part: CowArray<'_, f64, Ix2> = match rows.first() {
+            Some(&first) if run => x.slice_axis(Axis(0), (first..first + rows.len()).into()).into(),
+            _ => x.select(Axis(0), rows).into(),
+        };
         let products = part.dot(&centres.t());
         let nearest =
             |(row, products): (ndarray::ArrayView1<'_, f64>, ndarray::ArrayView1<'_, f64>)| {
