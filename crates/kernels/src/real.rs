@@ -228,6 +228,42 @@ pub(crate) fn fill<T: Real, const N: usize>(
     }
 }
 
+/// Replaces each number by `f` of it and of aligned inputs.
+#[inline(always)]
+pub(crate) fn change<T: Real, const N: usize>(
+    out: &mut [T],
+    inputs: [&[T]; N],
+    f: impl Fn(T, [T; N]) -> T,
+) {
+    let n = out.len();
+    let inputs = inputs.map(
+        #[inline(always)]
+        |input| input[..n].as_chunks::<LANES>(),
+    );
+    let (whole, rest) = out.as_chunks_mut::<LANES>();
+    for (i, out) in whole.iter_mut().enumerate() {
+        let own = *out;
+        for (lane, (out, own)) in out.iter_mut().zip(own).enumerate() {
+            *out = f(
+                own,
+                from_fn(
+                    #[inline(always)]
+                    |k| inputs[k].0[i][lane],
+                ),
+            );
+        }
+    }
+    for (i, out) in rest.iter_mut().enumerate() {
+        *out = f(
+            *out,
+            from_fn(
+                #[inline(always)]
+                |k| inputs[k].1[i],
+            ),
+        );
+    }
+}
+
 /// `f` of one chunk. All loads come before the store of the result, or the compiler would
 /// have to expect them to overlap.
 #[inline(always)]

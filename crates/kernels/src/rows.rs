@@ -69,14 +69,35 @@ pub(crate) fn fill_rows<T: Real>(
     f: impl Fn(usize, &mut [T]) + Sync,
 ) -> Vec<T> {
     let mut out = vec![T::default(); rows * width];
+    change_rows(&mut out, width, columns, f);
+    out
+}
+
+/// As [`fill_rows`] into numbers that are there.
+pub(crate) fn change_rows<T: Real>(
+    out: &mut [T],
+    width: usize,
+    columns: usize,
+    f: impl Fn(usize, &mut [T]) + Sync,
+) {
     if out.is_empty() {
-        return out;
+        return;
     }
     let chunk = (TASK / columns.max(1)).max(1);
     out.par_chunks_mut(chunk * width).enumerate().for_each(|(i, out)| {
         Arch::new().dispatch(Task { out, width, first: i * chunk, f: &f });
     });
-    out
+}
+
+/// The numbers of a contiguous tensor that nobody else holds, to be overwritten: a result in fresh
+/// memory costs the system a cleared page for every 4 KB.
+pub(crate) fn own_values<T: Real>(tensor: &mut Float) -> Option<&mut [T]> {
+    let start = tensor.layout().start_offset();
+    let count = tensor.layout().num_elements();
+    if !tensor.layout().is_dense_unique_storage() {
+        return None;
+    }
+    tensor.try_storage_mut::<T>().map(|all| &mut all[start..start + count])
 }
 
 /// The rows of one task with numbers of its own.
@@ -106,6 +127,19 @@ pub(crate) fn fill_chunks<T: Real>(
     f: impl Fn(usize, &mut [T], &mut [T]) + Sync,
 ) -> (Vec<T>, Vec<T>) {
     let mut out = vec![T::default(); rows * width];
+    let more = change_chunks(&mut out, width, chunk, extra, f);
+    (out, more)
+}
+
+/// As [`fill_chunks`] into numbers that are there.
+pub(crate) fn change_chunks<T: Real>(
+    out: &mut [T],
+    width: usize,
+    chunk: usize,
+    extra: usize,
+    f: impl Fn(usize, &mut [T], &mut [T]) + Sync,
+) -> Vec<T> {
+    let rows = out.len() / width.max(1);
     let mut more = vec![T::default(); rows.div_ceil(chunk) * extra];
     if !out.is_empty() {
         let chunks = out.par_chunks_mut(chunk * width).zip(more.par_chunks_mut(extra));
@@ -113,7 +147,7 @@ pub(crate) fn fill_chunks<T: Real>(
             Arch::new().dispatch(ChunkTask { out, extra, first: i * chunk, f: &f });
         });
     }
-    (out, more)
+    more
 }
 
 /// `f(row, numbers, own)` for each row of `x` with its one number of `own`, on this thread and

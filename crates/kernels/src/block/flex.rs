@@ -11,8 +11,10 @@ use rayon::prelude::*;
 use super::attend;
 use super::composed;
 use super::ops::{BlockOps, Heads};
-use crate::real::{Real, fill, sum};
-use crate::rows::{Float, fill_chunks, fill_rows, shape, tensor, values};
+use crate::real::{Real, change, fill, sum};
+use crate::rows::{
+    Float, change_chunks, change_rows, fill_chunks, fill_rows, own_values, shape, tensor, values,
+};
 
 /// Rows of one task in passes that also sum over rows: fixed, so that the sums do not
 /// depend on the number of threads.
@@ -112,9 +114,26 @@ fn normal(x: f32) -> (f32, f32) {
     (if x > 0.0 { 1.0 - tail } else { tail }, e)
 }
 
-fn gelu(x: &Float) -> Float {
-    let (rows, width) = shape(x);
-    let x = values::<f32>(x);
+fn gelu(mut x: Float) -> Float {
+    let (rows, width) = shape(&x);
+    if let Some(own) = own_values::<f32>(&mut x) {
+        change_rows(
+            own,
+            width,
+            width,
+            #[inline(always)]
+            |_, row| {
+                change(
+                    row,
+                    [],
+                    #[inline(always)]
+                    |x, []| x * normal(x).0,
+                );
+            },
+        );
+        return x;
+    }
+    let x = values::<f32>(&x);
     let out = fill_rows(
         rows,
         width,
@@ -158,46 +177,83 @@ fn gelu_backward(x: &Float, grad: &Float) -> Float {
     tensor(out, rows, width)
 }
 
-fn add_norm([x, residual, gamma, beta]: [&Float; 4], epsilon: f64) -> (Float, Float, Float) {
-    let (rows, width) = shape(x);
-    let (x, residual) = (values::<f32>(x), values::<f32>(residual));
-    let (gamma, beta) = (values::<f32>(gamma), values::<f32>(beta));
-    let (count, epsilon) = (width as f32, epsilon as f32);
-    let (out, stats) = fill_chunks(
-        rows,
-        width,
-        CHUNK,
-        2 * CHUNK,
-        #[inline(always)]
-        |first, out, stats| {
-            let rows = out.chunks_exact_mut(width).zip(stats.as_chunks_mut::<2>().0);
-            for (j, (out, [mean, inverse])) in rows.enumerate() {
-                let at = (first + j) * width..(first + j + 1) * width;
-                let s = [&x[at.clone()], &residual[at]];
-                *mean = sum(
-                    s,
-                    #[inline(always)]
-                    |[x, r]| x + r,
-                ) / count;
-                let mean = *mean;
-                let variance = sum(
-                    s,
-                    #[inline(always)]
-                    |[x, r]| (x + r - mean) * (x + r - mean),
-                ) / count;
-                *inverse = 1.0 / (variance + epsilon).sqrt();
-                let inverse = *inverse;
-                fill(
-                    out,
-                    [s[0], s[1], gamma, beta],
-                    #[inline(always)]
-                    |[x, r, g, b]| ((x + r - mean) * inverse).mul_add(g, b),
-                );
-            }
-        },
-    );
+/// Adds the residual to rows of x and norms them; their means and inverse deviations go to `stats`.
+#[inline(always)]
+fn norm_rows(
+    x: &mut [f32],
+    residual: &[f32],
+    [gamma, beta]: [&[f32]; 2],
+    epsilon: f32,
+    stats: &mut [f32],
+) {
+    let width = gamma.len();
+    let count = width as f32;
+    let rows = x.chunks_exact_mut(width).zip(residual.chunks_exact(width));
+    for ((row, residual), [mean, inverse]) in rows.zip(stats.as_chunks_mut::<2>().0) {
+        change(
+            row,
+            [residual],
+            #[inline(always)]
+            |x, [r]| x + r,
+        );
+        *mean = sum(
+            [&*row],
+            #[inline(always)]
+            |[s]| s,
+        ) / count;
+        let mean = *mean;
+        let variance = sum(
+            [&*row],
+            #[inline(always)]
+            |[s]| (s - mean) * (s - mean),
+        ) / count;
+        *inverse = 1.0 / (variance + epsilon).sqrt();
+        let inverse = *inverse;
+        change(
+            row,
+            [gamma, beta],
+            #[inline(always)]
+            |s, [g, b]| ((s - mean) * inverse).mul_add(g, b),
+        );
+    }
+}
+
+fn add_norm(
+    mut x: Float,
+    [residual, gamma, beta]: [&Float; 3],
+    epsilon: f64,
+) -> (Float, Float, Float) {
+    let (rows, width) = shape(&x);
+    let residual = values::<f32>(residual);
+    let affine = [gamma, beta].map(values::<f32>);
+    let epsilon = epsilon as f32;
+    let (out, stats) = if let Some(own) = own_values::<f32>(&mut x) {
+        let stats = change_chunks(
+            own,
+            width,
+            CHUNK,
+            2 * CHUNK,
+            #[inline(always)]
+            |first, out, stats| norm_rows(out, &residual[first * width..], affine, epsilon, stats),
+        );
+        (x, stats)
+    } else {
+        let x = values::<f32>(&x);
+        let (out, stats) = fill_chunks(
+            rows,
+            width,
+            CHUNK,
+            2 * CHUNK,
+            #[inline(always)]
+            |first, out, stats| {
+                out.copy_from_slice(&x[first * width..][..out.len()]);
+                norm_rows(out, &residual[first * width..], affine, epsilon, stats);
+            },
+        );
+        (tensor(out, rows, width), stats)
+    };
     let pick = |k: usize| -> Vec<f32> { stats.chunks_exact(2).take(rows).map(|s| s[k]).collect() };
-    (tensor(out, rows, width), tensor(pick(0), rows, 1), tensor(pick(1), rows, 1))
+    (out, tensor(pick(0), rows, 1), tensor(pick(1), rows, 1))
 }
 
 fn add_norm_backward([x, residual, gamma, mean, inverse, grad]: [&Float; 6]) -> [Float; 3] {
@@ -351,7 +407,7 @@ impl BlockOps for Flex {
         if !is_f32(&x) {
             return <Self as ActivationOps<Self>>::gelu(x);
         }
-        gelu(&x.to_contiguous())
+        gelu(x.to_contiguous())
     }
 
     fn exact_gelu_backward(x: Float, grad: Float) -> Float {
@@ -372,7 +428,7 @@ impl BlockOps for Flex {
             return composed::add_norm::<Self>(x, residual, gamma, beta, epsilon);
         }
         let [x, residual, gamma, beta] = [x, residual, gamma, beta].map(|x| x.to_contiguous());
-        add_norm([&x, &residual, &gamma, &beta], epsilon)
+        add_norm(x, [&residual, &gamma, &beta], epsilon)
     }
 
     fn add_norm_backward(
