@@ -407,7 +407,7 @@ impl BlockOps for Flex {
         if !is_f32(&x) {
             return <Self as ActivationOps<Self>>::gelu(x);
         }
-        gelu(x.to_contiguous())
+        gelu(x.into_contiguous())
     }
 
     fn exact_gelu_backward(x: Float, grad: Float) -> Float {
@@ -427,7 +427,7 @@ impl BlockOps for Flex {
         if !is_f32(&x) {
             return composed::add_norm::<Self>(x, residual, gamma, beta, epsilon);
         }
-        let [x, residual, gamma, beta] = [x, residual, gamma, beta].map(|x| x.to_contiguous());
+        let [x, residual, gamma, beta] = [x, residual, gamma, beta].map(Float::into_contiguous);
         add_norm(x, [&residual, &gamma, &beta], epsilon)
     }
 
