@@ -89,6 +89,11 @@ pub(crate) fn change_rows<T: Real>(
     });
 }
 
+/// A tensor's numbers in order, still held by nobody else if they were before.
+pub(crate) fn contiguous(tensor: Float) -> Float {
+    tensor.to_contiguous()
+}
+
 /// The numbers of a contiguous tensor that nobody else holds, to be overwritten: a result in fresh
 /// memory costs the system a cleared page for every 4 KB.
 pub(crate) fn own_values<T: Real>(tensor: &mut Float) -> Option<&mut [T]> {

@@ -13,7 +13,8 @@ use super::composed;
 use super::ops::{BlockOps, Heads};
 use crate::real::{Real, change, fill, sum};
 use crate::rows::{
-    Float, change_chunks, change_rows, fill_chunks, fill_rows, own_values, shape, tensor, values,
+    Float, change_chunks, change_rows, contiguous, fill_chunks, fill_rows, own_values, shape,
+    tensor, values,
 };
 
 /// Rows of one task in passes that also sum over rows: fixed, so that the sums do not
@@ -407,7 +408,7 @@ impl BlockOps for Flex {
         if !is_f32(&x) {
             return <Self as ActivationOps<Self>>::gelu(x);
         }
-        gelu(x.into_contiguous())
+        gelu(contiguous(x))
     }
 
     fn exact_gelu_backward(x: Float, grad: Float) -> Float {
@@ -427,7 +428,7 @@ impl BlockOps for Flex {
         if !is_f32(&x) {
             return composed::add_norm::<Self>(x, residual, gamma, beta, epsilon);
         }
-        let [x, residual, gamma, beta] = [x, residual, gamma, beta].map(Float::into_contiguous);
+        let [x, residual, gamma, beta] = [x, residual, gamma, beta].map(contiguous);
         add_norm(x, [&residual, &gamma, &beta], epsilon)
     }
 
