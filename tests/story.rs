@@ -82,12 +82,17 @@ fn every_loss_of_a_classifier_trains_from_its_name() {
     let device = Device::flex();
     let mut trained = 0;
     for kind in LossKind::ALL {
-        let text = format!("epochs = 2\nbatch_size = 32\nloss = {{ kind = \"{kind}\" }}\n");
-        let fits = matches!(kind.config().input(), Input::Logits | Input::Binary);
+        let mut text = format!("epochs = 2\nbatch_size = 32\nloss = {{ kind = \"{kind}\" }}\n");
+        let mut fits = matches!(kind.config().input(), Input::Logits | Input::Binary);
+        if kind.config().input() == Input::Cosines {
+            assert!(Recipe::from_toml(&text).is_err(), "{kind}: not of a linear head");
+            text += "head = { kind = \"cosine\", scale = 1.0 }";
+            fits = true;
+        }
         let recipe = Recipe::from_toml(&text);
         if !fits {
             let refused = recipe.unwrap_err().to_string();
-            assert!(refused.contains("not one of a classifier's logits"), "{kind}: {refused}");
+            assert!(refused.contains("not one of the outputs of a"), "{kind}: {refused}");
             continue;
         }
         let recipe = Recipe { encoder: common::small("ngram").encoder, ..recipe.unwrap() };
@@ -101,7 +106,7 @@ fn every_loss_of_a_classifier_trains_from_its_name() {
         let loss =
             format!("{{ kind = \"deferred\", first.kind = \"{first}\", then.kind = \"{then}\" }}");
         let refused = Recipe::from_toml(&format!("loss = {loss}")).unwrap_err().to_string();
-        assert!(refused.contains("not one of a classifier's logits"), "{refused}");
+        assert!(refused.contains("not one of the outputs of a"), "{refused}");
     }
     assert!(trained >= 30, "{trained}");
 }
