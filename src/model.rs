@@ -198,7 +198,7 @@ impl Model {
     /// whatever it is.
     ///
     /// # Errors
-    /// When a file cannot be written.
+    /// When a file cannot be written, or a weight is not finite or beyond f16.
     pub fn save_at(&self, precision: Precision, dir: impl AsRef<Path>) -> Result<()> {
         let files = ModelDir::create(dir.as_ref())?;
         files.write(ModelDir::WEIGHTS, &weights_bytes_at(&self.classifier, precision)?)?;

@@ -142,7 +142,7 @@ pub fn weights_bytes<M: Module>(module: &M) -> Result<Vec<u8>> {
 /// A module's weights in the safetensors format, at another precision.
 ///
 /// # Errors
-/// When a tensor cannot be read from its device.
+/// When a tensor cannot be read from its device, or a weight is not finite or beyond f16.
 pub fn weights_bytes_at<M: Module>(module: &M, precision: Precision) -> Result<Vec<u8>> {
     compressed(weights_bytes(module)?, precision, Path::new(ModelDir::WEIGHTS))
 }

@@ -19,13 +19,17 @@ pub enum Precision {
     F32,
     /// Half the size; a relative error of at most 2⁻¹¹.
     F16,
-    /// About a quarter of the size: matrices as whole numbers from −127 to 127 with a scale for
-    /// each row or for each column, whichever comes nearer; the rest as it is.
+    /// About a quarter of the size: matrices as whole numbers from −127 to 127 times a scale of the
+    /// row and one of the column, so that a value is off by at most 1/254 of its row's largest and
+    /// less in a column of small ones; the rest as it is.
     Int8,
 }
 
-/// After a matrix's name: its scales.
-const SCALE: &str = ".scale";
+/// After a matrix's name: the scales of its rows and of its columns.
+const SCALES: [&str; 2] = [".row_scale", ".column_scale"];
+
+/// The largest number of f16.
+const HALF: f32 = 65504.0;
 
 type File = (String, Dtype, Vec<usize>, Vec<u8>);
 
@@ -38,6 +42,12 @@ pub(crate) fn compressed(bytes: Vec<u8>, precision: Precision, path: &Path) -> R
     let mut out = Vec::new();
     for (name, tensor) in file.tensors() {
         let shape = tensor.shape().to_vec();
+        let most = if precision == Precision::F16 { HALF } else { f32::MAX };
+        if tensor.dtype() == Dtype::F32
+            && let Some(value) = floats(tensor.data()).iter().find(|v| v.is_nan() || v.abs() > most)
+        {
+            return Err(bad(path, format!("{name}: {value} has no place in {precision:?}")));
+        }
         match (tensor.dtype(), precision, shape.as_slice()) {
             (Dtype::F32, Precision::F16, _) => {
                 let half = TensorData::new(floats(tensor.data()), shape.clone());
@@ -45,10 +55,12 @@ pub(crate) fn compressed(bytes: Vec<u8>, precision: Precision, path: &Path) -> R
                 out.push((name, Dtype::F16, shape, half));
             }
             (Dtype::F32, Precision::Int8, &[rows, columns]) if rows * columns > 0 => {
-                let matrix = Quantized::nearest(&floats(tensor.data()), rows, columns);
-                let scale = matrix.scale.iter().flat_map(|s| s.to_le_bytes()).collect();
-                out.push((format!("{name}{SCALE}"), Dtype::F32, matrix.scale_shape(), scale));
-                out.push((name, Dtype::I8, shape, matrix.values));
+                let (values, scales) = quantized(&floats(tensor.data()), rows, columns);
+                for (suffix, scale) in SCALES.iter().zip(scales) {
+                    let bytes = scale.iter().flat_map(|s| s.to_le_bytes()).collect();
+                    out.push((format!("{name}{suffix}"), Dtype::F32, vec![scale.len()], bytes));
+                }
+                out.push((name, Dtype::I8, shape, values));
             }
             (dtype, ..) => out.push((name, dtype, shape, tensor.data().to_vec())),
         }
@@ -66,8 +78,9 @@ pub(crate) fn expanded(bytes: Vec<u8>, path: &Path) -> Result<Vec<u8>> {
     let mut out: Vec<File> = Vec::new();
     for (name, tensor) in file.tensors() {
         let shape = tensor.shape().to_vec();
-        let of_matrix = name.strip_suffix(SCALE).and_then(|matrix| file.tensor(matrix).ok());
-        if of_matrix.is_some_and(|matrix| matrix.dtype() == Dtype::I8) {
+        let matrix = SCALES.iter().find_map(|suffix| name.strip_suffix(suffix));
+        let matrix = matrix.and_then(|matrix| file.tensor(matrix).ok());
+        if matrix.is_some_and(|matrix| matrix.dtype() == Dtype::I8) {
             continue;
         }
         let values = match tensor.dtype() {
@@ -77,11 +90,19 @@ pub(crate) fn expanded(bytes: Vec<u8>, path: &Path) -> Result<Vec<u8>> {
                 half.convert_dtype(DType::F32).as_bytes().to_vec()
             }
             Dtype::I8 => {
-                let scale = file.tensor(&format!("{name}{SCALE}")).map_err(|e| bad(path, e))?;
-                let scale = (scale.dtype() == Dtype::F32).then_some(scale);
-                let wide = scale.and_then(|scale| widened(&tensor, &scale));
-                let wrong = || bad(path, format!("{name}{SCALE}: does not fit {shape:?}"));
-                wide.ok_or_else(wrong)?.iter().flat_map(|v| v.to_le_bytes()).collect()
+                let mut scales = Vec::new();
+                for suffix in SCALES {
+                    let scale =
+                        file.tensor(&format!("{name}{suffix}")).map_err(|e| bad(path, e))?;
+                    scales.push(if scale.dtype() == Dtype::F32 {
+                        floats(scale.data())
+                    } else {
+                        Vec::new()
+                    });
+                }
+                let wrong = || bad(path, format!("the scales of {name} do not fit {shape:?}"));
+                let wide = widened(tensor.data(), &shape, &scales).ok_or_else(wrong)?;
+                wide.iter().flat_map(|v| v.to_le_bytes()).collect()
             }
             dtype => {
                 out.push((name, dtype, shape, tensor.data().to_vec()));
@@ -110,59 +131,43 @@ fn floats(bytes: &[u8]) -> Vec<f32> {
     bytes.as_chunks().0.iter().map(|&word| f32::from_le_bytes(word)).collect()
 }
 
-/// The values of an int8 matrix; none where its scales have another shape.
-fn widened(matrix: &TensorView<'_>, scale: &TensorView<'_>) -> Option<Vec<f32>> {
-    let &[rows, columns] = matrix.shape() else { return None };
-    let by_row = match *scale.shape() {
-        [n, 1] if n == rows => true,
-        [1, n] if n == columns => false,
-        _ => return None,
-    };
-    let scale = floats(scale.data());
-    let value = |(at, &byte): (usize, &u8)| {
-        f32::from(byte.cast_signed()) * scale[if by_row { at / columns } else { at % columns }]
-    };
-    Some(matrix.data().iter().enumerate().map(value).collect())
-}
-
-struct Quantized {
-    values: Vec<u8>,
-    scale: Vec<f32>,
-    by_row: bool,
-    error: f64,
-}
-
-impl Quantized {
-    /// By the scales that come nearer to the values.
-    fn nearest(values: &[f32], rows: usize, columns: usize) -> Self {
-        let [row, column] = [true, false].map(|by_row| Self::along(values, rows, columns, by_row));
-        if row.error <= column.error { row } else { column }
+/// The values of an int8 matrix; none where its scales are not one for each row and column.
+fn widened(whole: &[u8], shape: &[usize], scales: &[Vec<f32>]) -> Option<Vec<f32>> {
+    let (&[rows, columns], [by_row, by_column]) = (shape, scales) else { return None };
+    if (by_row.len(), by_column.len()) != (rows, columns) {
+        return None;
     }
+    let row = |(row, whole): (&f32, &[u8])| {
+        let value = |(&byte, column): (&u8, &f32)| f32::from(byte.cast_signed()) * row * column;
+        whole.iter().zip(by_column).map(value).collect::<Vec<f32>>()
+    };
+    Some(by_row.iter().zip(whole.chunks(columns.max(1))).flat_map(row).collect())
+}
 
-    fn along(values: &[f32], rows: usize, columns: usize, by_row: bool) -> Self {
-        let group = |at: usize| if by_row { at / columns } else { at % columns };
-        let mut scale = vec![0f32; if by_row { rows } else { columns }];
-        for (at, value) in values.iter().enumerate() {
-            let largest = &mut scale[group(at)];
-            *largest = largest.max(value.abs());
+/// A matrix as whole numbers, with the scales of its rows and columns: the largest value of each
+/// row, then 1/127 of the largest of each column of what is left.
+fn quantized(values: &[f32], rows: usize, columns: usize) -> (Vec<u8>, [Vec<f32>; 2]) {
+    let largest = |row: &[f32]| row.iter().fold(0f32, |most, v| most.max(v.abs()));
+    let by_row: Vec<f32> = values.chunks(columns).map(largest).collect();
+    // A row of zeros is a row of zeros at any scale.
+    let inverse: Vec<f32> =
+        by_row.iter().map(|&most| if most > 0.0 { 1.0 / most } else { 0.0 }).collect();
+    let mut by_column = vec![0f32; columns];
+    for (row, inverse) in values.chunks(columns).zip(&inverse) {
+        for (most, value) in by_column.iter_mut().zip(row) {
+            *most = most.max((value * inverse).abs());
         }
-        scale.iter_mut().for_each(|largest| *largest /= 127.0);
-        let mut error = 0.0;
-        let whole = |(at, &value): (usize, &f32)| {
-            let scale = scale[group(at)];
-            let whole = if scale > 0.0 { (value / scale).round() } else { 0.0 };
-            error += f64::from(value - whole * scale).powi(2);
-            // Between −127 and 127 by the choice of the scale.
+    }
+    by_column.iter_mut().for_each(|most| *most /= 127.0);
+    let mut whole = Vec::with_capacity(rows * columns);
+    for (row, inverse) in values.chunks(columns).zip(&inverse) {
+        whole.extend(row.iter().zip(&by_column).map(|(value, &scale)| {
+            let whole = if scale > 0.0 { (value * inverse / scale).round() } else { 0.0 };
+            // Between −127 and 127 by the choice of the scales.
             (whole as i8).cast_unsigned()
-        };
-        let values = values.iter().enumerate().map(whole).collect();
-        Self { values, scale, by_row, error }
+        }));
     }
-
-    fn scale_shape(&self) -> Vec<usize> {
-        let count = self.scale.len();
-        if self.by_row { vec![count, 1] } else { vec![1, count] }
-    }
+    (whole, [by_row, by_column])
 }
 
 #[cfg(test)]
@@ -208,18 +213,28 @@ mod tests {
     fn what_does_not_fit_is_an_error() {
         let path = Path::new("f");
         let matrix = || ("w".to_owned(), Dtype::I8, vec![2, 3], vec![1; 6]);
-        let scale = |shape: Vec<usize>| {
-            let bytes = vec![0; 4 * shape.iter().product::<usize>()];
-            (format!("w{SCALE}"), Dtype::F32, shape, bytes)
+        let scale = |which: usize, n: usize| {
+            (format!("w{}", SCALES[which]), Dtype::F32, vec![n], vec![0; 4 * n])
         };
-        let alone = written(&[matrix()], path).unwrap();
-        assert!(expanded(alone, path).is_err(), "no scale");
-        for shape in [vec![3, 1], vec![1, 2], vec![2], vec![0, 1]] {
-            let both = written(&[matrix(), scale(shape.clone())], path).unwrap();
-            assert!(expanded(both, path).is_err(), "{shape:?}");
+        let read = |tensors: &[File]| expanded(written(tensors, path).unwrap(), path);
+        assert!(read(&[matrix()]).is_err(), "no scales");
+        assert!(read(&[matrix(), scale(0, 2)]).is_err(), "of the rows only");
+        for (rows, columns) in [(3, 2), (2, 2), (1, 3), (0, 0)] {
+            let tensors = [matrix(), scale(0, rows), scale(1, columns)];
+            assert!(read(&tensors).is_err(), "{rows} and {columns}");
         }
-        let fits = written(&[matrix(), scale(vec![2, 1])], path).unwrap();
-        assert!(expanded(fits, path).is_ok());
+        let vector = ("w".to_owned(), Dtype::I8, vec![6], vec![1; 6]);
+        assert!(read(&[vector, scale(0, 2), scale(1, 3)]).is_err());
+        assert!(read(&[matrix(), scale(0, 2), scale(1, 3)]).is_ok());
         assert!(expanded(vec![1, 2, 3], path).is_err());
+        for (value, precision) in [
+            (f32::NAN, Precision::Int8),
+            (f32::INFINITY, Precision::Int8),
+            (f32::NAN, Precision::F16),
+            (1e5, Precision::F16),
+        ] {
+            let file = file(&[1.0, value], &[1, 2]);
+            assert!(compressed(file, precision, path).is_err(), "{value} {precision:?}");
+        }
     }
 }
