@@ -178,25 +178,21 @@ fn gelu_backward(x: &Float, grad: &Float) -> Float {
     tensor(out, rows, width)
 }
 
-/// Adds the residual to rows of x and norms them; their means and inverse deviations go to `stats`.
+/// Norms rows after `add(j, row)` has made the j-th of them the sum; their means and inverse
+/// deviations go to `stats`.
 #[inline(always)]
 fn norm_rows(
-    x: &mut [f32],
-    residual: &[f32],
+    rows: &mut [f32],
     [gamma, beta]: [&[f32]; 2],
     epsilon: f32,
     stats: &mut [f32],
+    add: impl Fn(usize, &mut [f32]),
 ) {
     let width = gamma.len();
     let count = width as f32;
-    let rows = x.chunks_exact_mut(width).zip(residual.chunks_exact(width));
-    for ((row, residual), [mean, inverse]) in rows.zip(stats.as_chunks_mut::<2>().0) {
-        change(
-            row,
-            [residual],
-            #[inline(always)]
-            |x, [r]| x + r,
-        );
+    let rows = rows.chunks_exact_mut(width).zip(stats.as_chunks_mut::<2>().0);
+    for (j, (row, [mean, inverse])) in rows.enumerate() {
+        add(j, row);
         *mean = sum(
             [&*row],
             #[inline(always)]
@@ -235,7 +231,23 @@ fn add_norm(
             CHUNK,
             2 * CHUNK,
             #[inline(always)]
-            |first, out, stats| norm_rows(out, &residual[first * width..], affine, epsilon, stats),
+            |first, out, stats| {
+                norm_rows(
+                    out,
+                    affine,
+                    epsilon,
+                    stats,
+                    #[inline(always)]
+                    |j, row| {
+                        change(
+                            row,
+                            [&residual[(first + j) * width..]],
+                            #[inline(always)]
+                            |x, [r]| x + r,
+                        );
+                    },
+                );
+            },
         );
         (x, stats)
     } else {
@@ -247,8 +259,22 @@ fn add_norm(
             2 * CHUNK,
             #[inline(always)]
             |first, out, stats| {
-                out.copy_from_slice(&x[first * width..][..out.len()]);
-                norm_rows(out, &residual[first * width..], affine, epsilon, stats);
+                norm_rows(
+                    out,
+                    affine,
+                    epsilon,
+                    stats,
+                    #[inline(always)]
+                    |j, row| {
+                        let at = (first + j) * width;
+                        fill(
+                            row,
+                            [&x[at..], &residual[at..]],
+                            #[inline(always)]
+                            |[x, r]| x + r,
+                        );
+                    },
+                );
             },
         );
         (tensor(out, rows, width), stats)
