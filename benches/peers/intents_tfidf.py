@@ -3,30 +3,17 @@
 pip install scikit-learn==1.9.1
 python intents_tfidf.py SPLIT_CSV ...   # one for each seed
 """
-import csv
-import gzip
 import sys
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
+from clinc import read, split
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, recall_score
 
-data = Path(__file__).resolve().parents[2] / "data/clinc150"
-
-
-def read(part):
-    with gzip.open(data / f"{part}.csv.gz", "rt", encoding="utf-8", newline="") as file:
-        return [(r["text"], r["intent"]) for r in csv.DictReader(file) if r["intent"] != "oos"]
-
-
-rows = read("train")
-for split in sys.argv[1:]:
-    parts = {"train": [], "dev": []}
-    for row in csv.DictReader(open(split)):
-        parts[row["part"]].append(rows[int(row["row"])])
+for path in sys.argv[1:]:
+    parts = split(path)
     order = [intent for intent, _ in Counter(i for _, i in parts["train"]).most_common()]
     parts["test"] = [row for row in read("test") if row[1] in order]
     tail = order[len(order) - len(order) // 3:]
@@ -43,7 +30,7 @@ for split in sys.argv[1:]:
             best = max(best or (dev, c, model), (dev, c, model), key=lambda b: b[0])
         p = best[2].predict(x["test"])
         recall = recall_score(y["test"], p, labels=tail, average=None, zero_division=0)
-        print(f"{split}, class weights {weight}, C {best[1]}: "
+        print(f"{path}, class weights {weight}, C {best[1]}: "
               f"accuracy {accuracy_score(y['test'], p):.3f} "
               f"balanced {balanced_accuracy_score(y['test'], p):.3f} "
               f"macro-F1 {f1_score(y['test'], p, average='macro'):.3f} "

@@ -4,14 +4,12 @@ pip install torch==2.15.0 transformers==5.24.0
 python intents_torch.py MODEL_DIR SPLIT_CSV [EPOCHS] [SEED] [BATCH] [RATE] [HEAD_FACTOR]
 # The example writes OUT/split.csv, the bench OUT/SEED/split.csv.
 """
-import csv
-import gzip
 import random
 import sys
 import time
-from pathlib import Path
 
 import torch
+from clinc import read, split
 from transformers import AutoModel, AutoTokenizer, get_linear_schedule_with_warmup
 
 model_dir, split_csv = sys.argv[1], sys.argv[2]
@@ -21,20 +19,9 @@ size = int(sys.argv[5]) if len(sys.argv) > 5 else 16
 rate = float(sys.argv[6]) if len(sys.argv) > 6 else 5e-5
 factor = float(sys.argv[7]) if len(sys.argv) > 7 else 1.0
 torch.set_num_threads(2)
-data = Path(__file__).resolve().parents[2] / "data/clinc150"
-
-
-def read(part):
-    with gzip.open(data / f"{part}.csv.gz", "rt", encoding="utf-8", newline="") as file:
-        return [(r["text"], r["intent"]) for r in csv.DictReader(file) if r["intent"] != "oos"]
-
-
-rows = read("train")
-parts = {"train": [], "dev": []}
-for row in csv.DictReader(open(split_csv)):
-    parts[row["part"]].append(rows[int(row["row"])])
+parts = split(split_csv)
 parts["test"] = read("test")
-classes = sorted({intent for _, intent in rows})
+classes = sorted({intent for _, intent in read("train")})
 ids = {intent: i for i, intent in enumerate(classes)}
 counts = torch.zeros(len(classes))
 for _, intent in parts["train"]:

@@ -3,36 +3,26 @@
 pip install torch==2.15.0 setfit==1.2.0 sentence-transformers==6.2.0 transformers==5.24.0
 python setfit_few.py MODEL_DIR SPLIT_CSV [SEED]   # the bench writes OUT/SEED/split.csv
 """
-import csv
-import gzip
 import sys
+import tempfile
 import time
-from pathlib import Path
 
 import torch
+from clinc import read, split
 from datasets import Dataset
 from setfit import SetFitModel, Trainer, TrainingArguments
 
 model_dir, split_csv = sys.argv[1], sys.argv[2]
 seed = int(sys.argv[3]) if len(sys.argv) > 3 else 0
 torch.set_num_threads(2)
-data = Path(__file__).resolve().parents[2] / "data/clinc150"
-
-
-def read(part):
-    with gzip.open(data / f"{part}.csv.gz", "rt", encoding="utf-8", newline="") as file:
-        return [(r["text"], r["intent"]) for r in csv.DictReader(file) if r["intent"] != "oos"]
-
-
-rows = read("train")
-train = [rows[int(r["row"])] for r in csv.DictReader(open(split_csv)) if r["part"] == "train"]
+train = split(split_csv)["train"]
 classes = sorted({intent for _, intent in train})
 test = [row for row in read("test") if row[1] in classes]
 model = SetFitModel.from_pretrained(model_dir, labels=classes)
 model.model_body.max_seq_length = 64
 arguments = TrainingArguments(batch_size=16, num_epochs=1, num_iterations=20, seed=seed,
                               body_learning_rate=2e-5, report_to="none", save_strategy="no",
-                              output_dir="/tmp/setfit")
+                              output_dir=tempfile.mkdtemp())
 dataset = Dataset.from_dict({"text": [t for t, _ in train], "label": [i for _, i in train]})
 start = time.perf_counter()
 Trainer(model=model, args=arguments, train_dataset=dataset).train()

@@ -180,13 +180,6 @@ impl Task for TextTask<'_> {
             let texts: Vec<&Encoded> = rows.iter().map(|&row| &data.train()[row]).collect();
             TextBatch::new(&texts, &device)
         };
-        let changed =
-            self.augmentation.texts(data.train_texts(), rows, labels, data.featurizer(), seed)?;
-        let mut batch = match &changed {
-            Some(texts) => TextBatch::new(&texts.iter().collect::<Vec<_>>(), &device),
-            None => batch_of(rows),
-        };
-        self.augmentation.tokens(&mut batch, || dense(rows), seed);
         let kept = |rows: &[usize]| {
             let [train, _] = self.kept.as_ref()?;
             let vectors = train.clone().select(0, row_numbers(rows, &self.plain));
@@ -194,7 +187,21 @@ impl Task for TextTask<'_> {
         };
         let mut features = match kept(rows) {
             Some(features) => features,
-            None => self.replicas.features(model, &batch, &labels_of(rows)),
+            None => {
+                let changed = self.augmentation.texts(
+                    data.train_texts(),
+                    rows,
+                    labels,
+                    data.featurizer(),
+                    seed,
+                )?;
+                let mut batch = match &changed {
+                    Some(texts) => TextBatch::new(&texts.iter().collect::<Vec<_>>(), &device),
+                    None => batch_of(rows),
+                };
+                self.augmentation.tokens(&mut batch, || dense(rows), seed);
+                self.replicas.features(model, &batch, &labels_of(rows))
+            }
         };
         let mut targets = targets_of(rows);
         let partners = self.augmentation.partners(rows.len()).map(|partners| {

@@ -28,8 +28,8 @@ pub fn derive(seed: u64, stream: u64) -> u64 {
 }
 
 /// A generator for many short streams, such as the noise of each row of a table: SplitMix64
-/// (Steele, Lea, Flood 2014) is seeded for nothing and costs a nanosecond for a number, where
-/// [`Rng`] fills a block of 256 bytes first. Portable.
+/// (Steele, Lea, Flood 2014) is seeded for nothing, where [`Rng`] fills a block of 256 bytes first.
+/// Portable.
 ///
 /// ```
 /// use counterweight_core::SplitMix;

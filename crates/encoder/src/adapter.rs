@@ -19,6 +19,9 @@ const WEIGHTS: &str = "adapter_model.safetensors";
 /// What PEFT calls prompt tuning, and its tensor.
 const PROMPT: &str = "PROMPT_TUNING";
 const PROMPT_TENSOR: &str = "prompt_embeddings";
+/// Tensors by name, each a shape and its values.
+type FileTensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+
 /// What PEFT puts before every name.
 const PREFIX: &str = "base_model.model.";
 
@@ -136,7 +139,6 @@ impl Transformer {
     /// # Errors
     /// When there is neither or both, the updates have different ranks or scales, or a file cannot be written.
     pub fn save_adapter(&self, config: &TransformerConfig, dir: impl AsRef<Path>) -> Result<()> {
-        use std::io::Write;
         let (family, dir) = (config.architecture, dir.as_ref());
         let path = dir.join(WEIGHTS);
         let bad = |reason: String| Error::Format { path: path.clone(), reason };
@@ -186,9 +188,6 @@ impl Transformer {
             modules.insert(end.collect::<Vec<_>>().join("\\."));
         }
         let modules: Vec<String> = modules.into_iter().collect();
-        let io = |source| counterweight_core::Error::Io { path: dir.to_owned(), source };
-        std::fs::create_dir_all(dir).map_err(io)?;
-        write_tensors(&path, WeightType::F32, tensors)?;
         let described = json!({
             "peft_type": "LORA",
             "r": rank,
@@ -203,9 +202,7 @@ impl Transformer {
             "base_model_name_or_path": null,
             "task_type": null,
         });
-        let text = serde_json::to_vec_pretty(&described).map_err(|e| bad(e.to_string()))?;
-        write_atomic(dir.join(CONFIG), |w| w.write_all(&text))?;
-        Ok(())
+        write(dir, tensors, &described)
     }
 }
 
@@ -235,17 +232,25 @@ impl Transformer {
     }
 }
 
-fn save_prompt(prompt: &Prompt, config: &TransformerConfig, dir: &Path) -> Result<()> {
+/// Writes an adapter's two files.
+fn write(dir: &Path, tensors: FileTensors, described: &Value) -> Result<()> {
     use std::io::Write;
+    let io = |source| counterweight_core::Error::Io { path: dir.to_owned(), source };
+    std::fs::create_dir_all(dir).map_err(io)?;
+    write_tensors(&dir.join(WEIGHTS), WeightType::F32, tensors)?;
+    let path = dir.join(CONFIG);
+    let text = serde_json::to_vec_pretty(described)
+        .map_err(|e| Error::Format { path: path.clone(), reason: e.to_string() })?;
+    Ok(write_atomic(path, |w| w.write_all(&text))?)
+}
+
+fn save_prompt(prompt: &Prompt, config: &TransformerConfig, dir: &Path) -> Result<()> {
     let path = dir.join(WEIGHTS);
     let bad = |reason: String| Error::Format { path: path.clone(), reason };
     let [tokens, width] = prompt.vectors.shape().dims();
     let values: Vec<f32> =
         prompt.vectors.val().into_data().try_to_vec_as().map_err(|e| bad(e.to_string()))?;
-    let io = |source| counterweight_core::Error::Io { path: dir.to_owned(), source };
-    std::fs::create_dir_all(dir).map_err(io)?;
     let tensors = BTreeMap::from([(PROMPT_TENSOR.to_owned(), (vec![tokens, width], values))]);
-    write_tensors(&path, WeightType::F32, tensors)?;
     let described = json!({
         "peft_type": PROMPT,
         "num_virtual_tokens": tokens,
@@ -258,8 +263,7 @@ fn save_prompt(prompt: &Prompt, config: &TransformerConfig, dir: &Path) -> Resul
         "base_model_name_or_path": null,
         "task_type": "FEATURE_EXTRACTION",
     });
-    let text = serde_json::to_vec_pretty(&described).map_err(|e| bad(e.to_string()))?;
-    Ok(write_atomic(dir.join(CONFIG), |w| w.write_all(&text))?)
+    write(dir, tensors, &described)
 }
 
 /// Which method of PEFT a configuration is of.

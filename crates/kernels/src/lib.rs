@@ -48,6 +48,6 @@ pub use adam::{AdamStep, adam_step};
 pub use binary::{BinaryFocal, binary_focal};
 pub use block::{add_norm, attention, dense, dropout, gelu};
 pub use mix::{mix_pairs, mix_rows};
-pub use normalized::normalized;
+pub use normalized::{cosines, normalized};
 pub use softmax::{contrast, log_prob, log_softmax, soft_cross_entropy, widen};
 pub use warp::warp;

@@ -11,3 +11,11 @@ pub fn normalized(x: Tensor<2>) -> Tensor<2> {
     let norm = (x.clone().square().sum_dim(1) + 1e-24).sqrt();
     x / norm
 }
+
+/// The cosine of each row with each column of the weights; 0 with a vector of zeros.
+///
+/// # Shapes
+/// `[rows, features]` and `[features, classes]` → `[rows, classes]`.
+pub fn cosines(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
+    normalized(x).matmul(normalized(weight.transpose()).transpose())
+}

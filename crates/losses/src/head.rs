@@ -1,6 +1,6 @@
 use burn::module::{Initializer, Module, Param};
 use burn::tensor::{Device, Tensor};
-use counterweight_kernels::normalized;
+use counterweight_kernels::cosines;
 
 /// A classifier whose logits are cosines: the angle between the features and each class's
 /// weight vector, whatever their lengths.
@@ -49,7 +49,6 @@ impl CosineHead {
     /// # Shapes
     /// `features`: `[batch, features]`, result: `[batch, classes]`.
     pub fn forward(&self, features: Tensor<2>) -> Tensor<2> {
-        let directions = normalized(self.weight.val().transpose()).transpose();
-        normalized(features).matmul(directions) * self.scale
+        cosines(features, self.weight.val()) * self.scale
     }
 }

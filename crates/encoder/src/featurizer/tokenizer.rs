@@ -308,11 +308,10 @@ impl TextTokenizer {
         Ok((encoded, ids))
     }
 
-    /// The number of tokens of a text, were none cut off.
-    pub(crate) fn length(&self, text: &str) -> Result<usize> {
+    /// A text's tokens, and whether none was cut off.
+    pub(crate) fn encode_whole(&self, text: &str) -> Result<(Encoded, bool)> {
         let encoding = self.tokenizer.encode_fast(text, true).map_err(failed)?;
-        let cut: usize = encoding.get_overflowing().iter().map(|e| e.len()).sum();
-        Ok(encoding.len() + cut)
+        Ok((encoded(&encoding), encoding.get_overflowing().is_empty()))
     }
 
     /// The byte after each token of a text that is not special, in order, as far as a text goes.

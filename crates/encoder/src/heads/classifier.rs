@@ -2,7 +2,7 @@ use burn::module::{Module, Param};
 use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::tensor::{Device, Tensor, TensorData};
 use counterweight_core::{derive, ensure};
-use counterweight_kernels::normalized;
+use counterweight_kernels::cosines;
 use serde::{Deserialize, Serialize};
 
 use crate::init::tracked;
@@ -166,10 +166,7 @@ impl TextClassifier {
     pub fn classify(&self, features: Tensor<2>) -> Tensor<2> {
         match self.kind {
             HeadKind::Linear => self.head.forward(features),
-            HeadKind::Cosine { scale } => {
-                let directions = normalized(self.head.weight.val().transpose()).transpose();
-                normalized(features).matmul(directions) * scale
-            }
+            HeadKind::Cosine { scale } => cosines(features, self.head.weight.val()) * scale,
         }
     }
 

@@ -76,31 +76,29 @@ impl Verbalizer {
             let [first, second] = if self.text_first { [text, &token] } else { [&token, text] };
             format!("{}{first}{}{second}{}", self.before, self.between, self.after)
         };
-        let whole = |encoded: &Encoded, text: &str| -> Result<bool> {
-            Ok(tokenizer.length(&fill(text))? == encoded.len()
-                && encoded.ids.iter().filter(|&&id| id == mask).count() == 1)
+        // The question, where nothing of it is cut off.
+        let question = |text: &str| -> Result<Option<Encoded>> {
+            let (encoded, whole) = tokenizer.encode_whole(&fill(text))?;
+            let masks = encoded.ids.iter().filter(|&&id| id == mask).count();
+            Ok((whole && masks == 1).then_some(encoded))
         };
         // A text may hold a mask token itself; it is not the question's.
         let text = text.replace(&token, " ");
-        let encoded = tokenizer.encode(&fill(&text))?;
-        if whole(&encoded, &text)? {
+        if let Some(encoded) = question(&text)? {
             return Ok(encoded);
         }
         // The longest beginning of the text, by tokens, with which the question fits.
         let ends: Vec<usize> = tokenizer.ends(&text)?;
+        let mut best = question("")?;
         let (mut low, mut high) = (0, ends.len());
         while low < high {
             let middle = (low + high).div_ceil(2);
-            let part = &text[..ends[middle - 1]];
-            if whole(&tokenizer.encode(&fill(part))?, part)? {
-                low = middle;
-            } else {
-                high = middle - 1;
+            match question(&text[..ends[middle - 1]])? {
+                Some(encoded) => (best, low) = (Some(encoded), middle),
+                None => high = middle - 1,
             }
         }
-        let part = if low == 0 { "" } else { &text[..ends[low - 1]] };
-        let encoded = tokenizer.encode(&fill(part))?;
-        if whole(&encoded, part)? {
+        if let Some(encoded) = best {
             return Ok(encoded);
         }
         Err(Error::Tokenizer {
