@@ -11,10 +11,11 @@ type Change = fn(PretrainedConfig) -> PretrainedConfig;
 fn a_fine_tuned_model_needs_its_checkpoint_no_more() {
     let splits = common::intents();
     let device = Device::flex();
-    let ways: [(&str, Change); 5] = [
+    let ways: [(&str, Change); 6] = [
         ("whole", |c| c),
         ("low rank", |c| c.with_lora(LoraConfig::new().with_rank(2))),
         ("prompt", |c| c.with_prompt(3)),
+        ("prefix", |c| c.with_prefix(3)),
         ("head alone", |c| c.with_freeze(Freeze::All).with_pooling(Pooling::Mean)),
         ("biases", |c| c.with_freeze(Freeze::AllButBiases).with_max_length(12).with_dropout(0.0)),
     ];
@@ -106,6 +107,8 @@ fn bad_checkpoints_are_errors_before_any_work() {
     assert!(with(|c| c.with_lora(LoraConfig::new().with_rank(0))).contains("rank = 0"));
     assert!(with(|c| c.with_prompt(0)).contains("prompt = 0"));
     assert!(with(|c| c.with_prompt(22)).contains("prompt = 22"));
+    assert!(with(|c| c.with_prefix(0)).contains("prefix = 0"));
+    assert!(with(|c| c.with_prompt(11).with_prefix(11)).contains("prefix = 11"));
     assert!(with(|c| c.with_prompt(4).with_max_length(21)).contains("max_length = 21"));
 
     // A tokenizer with more ids than the embedding has rows.

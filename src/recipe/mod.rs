@@ -118,7 +118,7 @@ impl Recipe {
     }
 
     /// The defaults for fine-tuning a checkpoint: AdamW at 5e-5 and thirty times that for the head,
-    /// 4 epochs of batches of 16. Low-rank updates learn at 1e-3, a prompt at 1e-2.
+    /// 4 epochs of batches of 16. Low-rank updates learn at 1e-3, a prompt or a prefix at 1e-2.
     ///
     /// ```
     /// use counterweight::Recipe;
@@ -132,7 +132,8 @@ impl Recipe {
     /// ```
     pub fn pretrained(encoder: PretrainedConfig) -> Self {
         // What begins at nothing wants a larger rate than what was trained before.
-        let (learning_rate, head_factor) = match (&encoder.lora, encoder.prompt) {
+        let virtual_tokens = encoder.prompt.or(encoder.prefix);
+        let (learning_rate, head_factor) = match (&encoder.lora, virtual_tokens) {
             (_, Some(_)) => (1e-2, 1.0),
             (Some(_), None) => (1e-3, 3.0),
             (None, None) if encoder.freeze == Freeze::All => (1e-2, 1.0),

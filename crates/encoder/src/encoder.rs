@@ -55,6 +55,9 @@ pub enum EncoderShape {
         /// Its trained vectors before every text.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         prompt: Option<usize>,
+        /// Its trained keys and values before every text's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        prefix: Option<usize>,
     },
 }
 
@@ -68,13 +71,16 @@ impl EncoderShape {
             Self::Ngram { config, vocabulary } => {
                 TextEncoder::Ngram(config.init(*vocabulary, device)?)
             }
-            Self::Transformer { config, lora, prompt } => {
+            Self::Transformer { config, lora, prompt, prefix } => {
                 let mut model = config.init(device)?;
                 if let Some(lora) = lora {
                     model = model.with_lora(lora, 0)?;
                 }
                 if let Some(tokens) = prompt {
                     model = model.with_prompt(*tokens, 0)?;
+                }
+                if let Some(tokens) = prefix {
+                    model = model.with_prefix(*tokens, 0)?;
                 }
                 TextEncoder::Transformer(model)
             }
@@ -135,7 +141,7 @@ impl EncoderConfig {
                 config.check()?;
                 // The trainer may stop short of the wanted size.
                 let config = TransformerConfig { vocab_size: vocabulary, ..config.clone() };
-                Ok(EncoderShape::Transformer { config, lora: None, prompt: None })
+                Ok(EncoderShape::Transformer { config, lora: None, prompt: None, prefix: None })
             }
             (Self::Pretrained(pretrained), Featurizer::Tokens(_)) => {
                 let config = pretrained.config()?;
@@ -143,8 +149,8 @@ impl EncoderConfig {
                     let model = config.vocab_size;
                     return Err(Error::Vocabulary { tokenizer: vocabulary, model });
                 }
-                let PretrainedConfig { lora, prompt, .. } = pretrained.clone();
-                Ok(EncoderShape::Transformer { config, lora, prompt })
+                let PretrainedConfig { lora, prompt, prefix, .. } = pretrained.clone();
+                Ok(EncoderShape::Transformer { config, lora, prompt, prefix })
             }
             _ => Err(Error::Mismatch { encoder: self.name(), featurizer: featurizer.kind() }),
         }

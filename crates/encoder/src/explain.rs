@@ -198,7 +198,7 @@ impl Transformer {
     /// How much of each token reaches the text's vector through the layers' attention
     /// (Abnar and Zuidema, ACL 2020): `R = Π (I + mean of the heads) / 2`, of which the row
     /// or the mean of the rows that the pooling takes, `[batch, length]`. Rows sum to 1, but
-    /// for what a prompt's vectors have of them.
+    /// for what a prompt's or a prefix's vectors have of them.
     ///
     /// # Panics
     /// When the length exceeds the model's positions.
@@ -209,6 +209,7 @@ impl Transformer {
         let eye = Tensor::<2>::eye(whole, &batch.weights.device()).unsqueeze::<3>();
         let mut rolled = eye.clone().expand([rows, whole, whole]);
         for map in self.attentions(batch) {
+            let map = map.narrow(3, self.prefix_tokens(), whole);
             let mixed = (map.mean_dim(1).squeeze_dim::<3>(1) + eye.clone()) * 0.5;
             rolled = mixed.matmul(rolled);
         }

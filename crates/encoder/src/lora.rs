@@ -7,8 +7,8 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::init::tracked;
-use crate::transformer::{Block, Dense, Dropout, LowRank, Prompt};
-use crate::{Result, Transformer, seeded};
+use crate::transformer::{Block, Dense, Dropout, LowRank, Prefix, Prompt};
+use crate::{Result, TextBatch, Transformer, seeded};
 
 /// A dense layer of every block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -215,17 +215,48 @@ impl Transformer {
     /// # Errors
     /// When there is no vector, or no room for a text beside them.
     pub fn with_prompt(mut self, tokens: usize, seed: u64) -> Result<Self> {
-        let positions = self.embeddings.position.weight.shape()[0] - self.embeddings.offset;
-        let fits = tokens >= 1 && tokens + 3 <= positions;
-        ensure("prompt tokens", tokens as f64, fits, "[1, the model's positions - 3]")?;
+        self.room("prompt tokens", tokens)?;
+        let drawn = self.drawn_words(tokens, seed);
         let words = self.embeddings.word.weight.val();
-        let (vocabulary, device) = (words.dims()[0], words.device());
-        let mut rng = rng(seed);
-        let drawn: Vec<i32> = (0..tokens).map(|_| rng.random_range(0..vocabulary) as i32).collect();
-        let drawn = Tensor::<1, Int>::from_data(TensorData::from(drawn.as_slice()), &device);
         let vectors = Param::from_tensor(tracked(words.select(0, drawn).detach()));
         self.prompt = Some(Prompt { vectors });
         Ok(self.frozen(Freeze::All))
+    }
+
+    /// Puts trained keys and values before those of every text in every layer and freezes all else
+    /// but low-rank updates and a prompt (prefix tuning, Li and Liang, ACL 2021). They begin as the
+    /// layers' keys and values of words drawn by the seed (there section 7.4), where PEFT
+    /// draws them from `N(0, 1)`; a prefix that was there before is dropped. A text's positions begin
+    /// after it, so that the model has room for so many fewer tokens.
+    ///
+    /// # Errors
+    /// When there is no virtual token, or no room for a text beside them.
+    pub fn with_prefix(mut self, tokens: usize, seed: u64) -> Result<Self> {
+        self.room("prefix tokens", tokens)?;
+        let ids = self.drawn_words(tokens, seed).unsqueeze::<2>();
+        let weights = Tensor::ones([1, tokens], &ids.device());
+        self.blocks.iter_mut().for_each(|block| block.attention.prefix = None);
+        let batch = TextBatch { ids, weights, types: None };
+        let found = self.clone().without_dropout().keys_and_values(&batch);
+        for (block, pair) in self.blocks.iter_mut().zip(found) {
+            let [keys, values] = pair.map(|x| Param::from_tensor(tracked(x.detach())));
+            block.attention.prefix = Some(Prefix { keys, values });
+        }
+        Ok(self.frozen(Freeze::All))
+    }
+
+    pub(crate) fn room(&self, name: &'static str, tokens: usize) -> Result<()> {
+        let positions = self.embeddings.position.weight.shape()[0] - self.embeddings.offset;
+        let fits = tokens >= 1 && tokens + 3 <= positions;
+        Ok(ensure(name, tokens as f64, fits, "[1, the model's positions - 3]")?)
+    }
+
+    fn drawn_words(&self, count: usize, seed: u64) -> Tensor<1, Int> {
+        let table = &self.embeddings.word.weight;
+        let mut rng = rng(seed);
+        let vocabulary = table.shape()[0];
+        let drawn: Vec<i32> = (0..count).map(|_| rng.random_range(0..vocabulary) as i32).collect();
+        Tensor::from_data(TensorData::from(drawn.as_slice()), &table.val().device())
     }
 
     /// The number of vectors before every text.
@@ -233,11 +264,17 @@ impl Transformer {
         self.prompt.as_ref().map_or(0, Prompt::len)
     }
 
-    /// Freezes weights; all others are trained. Low-rank updates and a prompt always are, and
-    /// nothing else beside them.
+    /// The number of keys and values before every text's.
+    pub fn prefix_tokens(&self) -> usize {
+        let prefix = self.blocks.first().and_then(|block| block.attention.prefix.as_ref());
+        prefix.map_or(0, Prefix::len)
+    }
+
+    /// Freezes weights; all others are trained. Low-rank updates, a prompt and a prefix always are,
+    /// and nothing else beside them.
     #[must_use]
     pub fn frozen(self, freeze: Freeze) -> Self {
-        let few = self.has_lora() || self.prompt.is_some();
+        let few = self.has_lora() || self.prompt.is_some() || self.prefix_tokens() > 0;
         let freeze = if few { Freeze::All } else { freeze };
         self.map(&mut Freezer { freeze, path: Vec::new() })
     }
@@ -259,7 +296,7 @@ impl Freezer {
     fn trains(&self) -> bool {
         let part = |i: usize| self.path.get(i).map_or("", String::as_str);
         let last = self.path.last().map_or("", String::as_str);
-        if self.path.iter().any(|p| p == "lora" || p == "prompt") {
+        if self.path.iter().any(|p| ["lora", "prompt", "prefix"].contains(&p.as_str())) {
             return true;
         }
         match self.freeze {

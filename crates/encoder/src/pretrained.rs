@@ -32,6 +32,10 @@ pub struct PretrainedConfig {
     /// is then frozen. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt: Option<usize>,
+    /// Trained keys and values before every text's in every layer, at least 1; all else of the encoder
+    /// but low-rank updates and a prompt is then frozen. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<usize>,
     /// What is not trained. Default: nothing.
     #[serde(default)]
     pub freeze: Freeze,
@@ -48,6 +52,7 @@ impl PretrainedConfig {
             dropout: None,
             lora: None,
             prompt: None,
+            prefix: None,
             freeze: Freeze::default(),
         }
     }
@@ -87,6 +92,13 @@ impl PretrainedConfig {
         self
     }
 
+    /// Adds trained keys and values before every text's.
+    #[must_use]
+    pub fn with_prefix(mut self, tokens: usize) -> Self {
+        self.prefix = Some(tokens);
+        self
+    }
+
     /// Sets what is not trained.
     #[must_use]
     pub fn with_freeze(mut self, freeze: Freeze) -> Self {
@@ -98,10 +110,16 @@ impl PretrainedConfig {
         if let Some(lora) = &self.lora {
             lora.check()?;
         }
-        if let Some(tokens) = self.prompt {
-            ensure("prompt", tokens as f64, tokens >= 1, "[1, the model's positions - 3]")?;
+        for (name, tokens) in self.virtual_tokens() {
+            ensure(name, tokens as f64, tokens >= 1, "[1, the model's positions - 3]")?;
         }
         Ok(())
+    }
+
+    /// The prompt and the prefix, where there are.
+    fn virtual_tokens(&self) -> impl Iterator<Item = (&'static str, usize)> {
+        let named = [("prompt", self.prompt), ("prefix", self.prefix)];
+        named.into_iter().filter_map(|(name, tokens)| Some((name, tokens?)))
     }
 
     fn open(&self) -> Result<Checkpoint> {
@@ -126,15 +144,16 @@ impl PretrainedConfig {
     /// As [`TextTokenizer::for_checkpoint`].
     pub fn tokenizer(&self) -> Result<TextTokenizer> {
         let mut config = self.config()?;
-        let before = self.prompt.unwrap_or(0);
-        let positions = config.max_position_embeddings;
-        let fits = before + 3 <= config.max_length();
-        ensure("prompt", before as f64, fits, "[1, the model's positions - 3]")?;
-        config.max_position_embeddings = positions - before;
+        for (name, tokens) in self.virtual_tokens() {
+            let fits = tokens + 3 <= config.max_length();
+            ensure(name, tokens as f64, fits, "[1, the model's positions - 3]")?;
+            config.max_position_embeddings -= tokens;
+        }
         TextTokenizer::for_checkpoint(&self.path, &config, self.max_length)
     }
 
-    /// The checkpoint's model, with low-rank updates and a prompt drawn by the seed where asked for.
+    /// The checkpoint's model, with low-rank updates, a prompt and a prefix drawn by the seed where
+    /// asked for.
     ///
     /// # Errors
     /// As [`Checkpoint::load`], and for a low-rank update out of range.
@@ -146,6 +165,10 @@ impl PretrainedConfig {
         };
         let model = match self.prompt {
             Some(tokens) => model.with_prompt(tokens, derive(seed, 1))?,
+            None => model,
+        };
+        let model = match self.prefix {
+            Some(tokens) => model.with_prefix(tokens, derive(seed, 2))?,
             None => model,
         };
         Ok(model.frozen(self.freeze))

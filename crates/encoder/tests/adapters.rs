@@ -7,8 +7,8 @@ use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::Device;
 use common::{Expected, fixtures, gap, values};
 use counterweight_encoder::{
-    Checkpoint, Error, Freeze, LoraConfig, Target, WeightType, load_weights, save_checkpoint,
-    trainable, weights_bytes,
+    Checkpoint, Error, Freeze, LoraConfig, Target, TextBatch, WeightType, load_weights,
+    save_checkpoint, trainable, weights_bytes,
 };
 use std::path::Path;
 
@@ -100,55 +100,110 @@ fn adapters_of_gpt2s_one_layer_are_three_updates() {
 }
 
 #[test]
-fn a_prompt_of_peft_gives_pefts_hidden_states_and_survives() {
+fn prompts_and_prefixes_of_peft_give_pefts_hidden_states_and_survive() {
     let device = Device::flex();
-    for family in ["bert", "roberta"] {
+    for (family, method) in [
+        ("bert", "prompt"),
+        ("roberta", "prompt"),
+        ("bert", "prefix"),
+        ("roberta", "prefix"),
+        ("gpt2", "prefix"),
+    ] {
         let dir = fixtures().join("families").join(family);
-        let e = Expected::read(dir.join("prompt/expected.safetensors"));
+        let e = Expected::read(dir.join(method).join("expected.safetensors"));
         let checkpoint = Checkpoint::open(&dir).unwrap();
         let config = checkpoint.config();
         let (batch, mask) = (e.batch(false, &device), e.floats("mask"));
         let plain = || checkpoint.load(&device).unwrap();
-        let prompted = plain().load_adapter(config, dir.join("prompt")).unwrap();
-        assert_eq!(prompted.prompt_tokens(), 3);
-        let hidden = values(prompted.forward(&batch));
-        assert!(gap(&hidden, &e.floats("hidden"), &mask) < 2e-5, "{family}");
+        let adapted = plain().load_adapter(config, dir.join(method)).unwrap();
+        let hidden = values(adapted.forward(&batch));
+        assert!(gap(&hidden, &e.floats("hidden"), &mask) < 2e-5, "{method} of {family}");
         assert!(gap(&hidden, &values(plain().forward(&batch)), &mask) > 0.1);
-        assert_eq!(prompted.attentions(&batch)[0].dims(), [3, 4, 10, 10]);
-        assert_eq!(prompted.attention_rollout(&batch).dims(), [3, 7]);
+        let map = adapted.attentions(&batch)[0].dims();
+        if method == "prompt" {
+            assert_eq!((adapted.prompt_tokens(), map), (3, [3, 4, 10, 10]));
+        } else {
+            assert_eq!((adapted.prefix_tokens(), map), (3, [3, 4, 7, 10]));
+        }
+        assert_eq!(adapted.attention_rollout(&batch).dims(), [3, 7]);
 
         let root = tempfile::tempdir().unwrap();
-        prompted.save_adapter(config, root.path()).unwrap();
+        adapted.save_adapter(config, root.path()).unwrap();
         let again = plain().load_adapter(config, root.path()).unwrap();
         assert_eq!(values(again.forward(&batch)), hidden);
-        // A prompt is not in a plain checkpoint's layout, nor beside updates in PEFT's.
-        let saved = save_checkpoint(&prompted, config, WeightType::F32, root.path().join("c"));
+        // Neither is in a plain checkpoint's layout, nor beside updates in PEFT's.
+        let saved = save_checkpoint(&adapted, config, WeightType::F32, root.path().join("c"));
         assert!(saved.is_err());
-        let both = prompted.with_lora(&LoraConfig::new(), 1).unwrap();
+        let both = adapted.with_lora(&LoraConfig::new(), 1).unwrap();
         assert!(both.save_adapter(config, root.path()).is_err());
-        // Beside another width, and where there is no room.
+        // Beside another width.
         let mut wide = config.clone();
         wide.hidden_size = 32;
-        let error = wide.init(&device).unwrap().load_adapter(&wide, dir.join("prompt"));
+        let error = wide.init(&device).unwrap().load_adapter(&wide, dir.join(method));
         assert!(error.unwrap_err().to_string().contains("prompt_embeddings"));
-        assert!(plain().with_prompt(0, 1).is_err());
-        assert!(plain().with_prompt(12, 1).is_err());
     }
-    // The prompt alone is trained, and it learns.
+    // Where there is no room.
+    let plain = || checkpoint().load(&device).unwrap();
+    for tokens in [0, 12] {
+        assert!(plain().with_prompt(tokens, 1).is_err());
+        assert!(plain().with_prefix(tokens, 1).is_err());
+    }
+    let both = plain().with_prompt(2, 1).unwrap().with_prefix(2, 1).unwrap();
+    assert!(both.save_adapter(checkpoint().config(), tempfile::tempdir().unwrap().path()).is_err());
+}
+
+#[test]
+fn a_prompt_or_a_prefix_alone_is_trained_and_learns() {
     let device = Device::flex().autodiff();
     let e = expected();
-    let mut model = checkpoint().load(&device).unwrap().with_prompt(2, 7).unwrap();
-    assert_eq!(trainable(&model).0, 2 * 16);
     let batch = e.batch(false, &device);
-    let mut optimizer = AdamWConfig::new().init();
-    let mut losses = Vec::new();
-    for _ in 0..5 {
-        let loss = model.pool(model.forward(&batch), &batch).powi_scalar(2).sum();
-        losses.push(values(loss.clone())[0]);
-        let gradients = GradientsParams::from_grads(loss.backward(), &model);
-        model = optimizer.step(0.1, model, gradients);
+    let plain = || checkpoint().load(&device).unwrap();
+    for (mut model, trained) in [
+        (plain().with_prompt(2, 7).unwrap(), 2 * 16),
+        (plain().with_prefix(2, 7).unwrap(), 2 * 16 * 2 * 2),
+        (plain().with_prefix(5, 1).unwrap().with_prefix(2, 7).unwrap(), 2 * 16 * 2 * 2),
+    ] {
+        assert_eq!(trainable(&model).0, trained);
+        let mut optimizer = AdamWConfig::new().init();
+        let mut losses = Vec::new();
+        for _ in 0..5 {
+            let loss = model.pool(model.forward(&batch), &batch).powi_scalar(2).sum();
+            losses.push(values(loss.clone())[0]);
+            let gradients = GradientsParams::from_grads(loss.backward(), &model);
+            model = optimizer.step(0.1, model, gradients);
+        }
+        assert!(losses.is_sorted_by(|a, b| a > b), "{losses:?}");
     }
-    assert!(losses.is_sorted_by(|a, b| a > b), "{losses:?}");
+}
+
+#[test]
+fn beside_a_prefix_padding_and_other_texts_change_nothing() {
+    let device = Device::flex();
+    for family in ["bert", "roberta", "distilbert", "mpnet", "gpt2"] {
+        let dir = fixtures().join("families").join(family);
+        let e = Expected::read(dir.join("attentions.safetensors"));
+        let checkpoint = Checkpoint::open(&dir).unwrap();
+        let model = checkpoint.load(&device).unwrap().with_prefix(3, 5).unwrap();
+        let batch = e.batch(false, &device);
+        let hidden = model.forward(&batch);
+        // The first text has five tokens.
+        let alone = TextBatch {
+            ids: batch.ids.clone().narrow(0, 0, 1).narrow(1, 0, 5),
+            weights: batch.weights.clone().narrow(0, 0, 1).narrow(1, 0, 5),
+            types: None,
+        };
+        let padded = values(hidden.clone().narrow(0, 0, 1).narrow(1, 0, 5));
+        assert!(gap(&values(model.forward(&alone)), &padded, &[1.0; 5]) < 1e-5, "{family}");
+        // The maps are what the layers mix by, and the prefix has its share.
+        for map in model.attentions(&alone) {
+            let sums = values(map.clone().sum_dim(3));
+            assert!(sums.iter().all(|sum| (sum - 1.0).abs() < 1e-5), "{family}: {sums:?}");
+            assert!(values(map.narrow(3, 0, 3)).iter().all(|share| *share > 0.0));
+        }
+        // A text without tokens takes from the prefix alone.
+        let empty = TextBatch { weights: alone.weights.clone() * 0.0, ..alone };
+        assert!(values(model.forward(&empty)).iter().all(|v| v.is_finite()), "{family}");
+    }
 }
 
 #[test]

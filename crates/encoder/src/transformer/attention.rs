@@ -6,6 +6,7 @@ use counterweight_kernels::attention;
 use super::TransformerConfig;
 use super::dense::Dense;
 use super::dropout::Dropout;
+use super::prefix::Prefix;
 
 /// What all layers see of a batch.
 #[derive(Debug, Clone)]
@@ -28,6 +29,7 @@ pub(crate) struct Attention {
     pub(crate) output: Dense,
     pub(crate) dropout: Dropout,
     pub(crate) heads: usize,
+    pub(crate) prefix: Option<Prefix>,
 }
 
 /// Far below every score, and finite.
@@ -43,6 +45,7 @@ impl Attention {
             output: dense(),
             dropout: Dropout::new(config.attention_probs_dropout_prob),
             heads: config.num_attention_heads,
+            prefix: None,
         }
     }
 
@@ -50,43 +53,68 @@ impl Attention {
     pub(crate) fn forward(&self, x: Tensor<2>, view: &View) -> Tensor<2> {
         let [rows, width] = x.dims();
         let mixed = if view.bias.is_some() {
-            let value = self.split(self.value.forward(x.clone()), view);
+            let value = self.value.forward(x.clone());
+            let value = self.split(value, view, self.prefix.as_ref().map(|p| p.values.val()));
             let p = self.weights(x, view);
-            let [batch, heads, length, _] = p.dims();
-            let p = self.dropout.forward(p.reshape([batch * heads * length, length]));
-            let mixed = p.reshape([batch, heads, length, length]).matmul(value);
+            let [batch, heads, length, keys] = p.dims();
+            let p = self.dropout.forward(p.reshape([batch * heads * length, keys]));
+            let mixed = p.reshape([batch, heads, length, keys]).matmul(value);
             mixed.swap_dims(1, 2).reshape([rows, width])
         } else {
             let dropout = self.dropout.share(&x.device());
             let qkv = Dense::beside(&[&self.query, &self.key, &self.value], x);
-            attention(qkv, view.mask.clone(), self.heads, view.causal, dropout)
+            let mask = view.mask.clone();
+            match &self.prefix {
+                Some(prefix) => {
+                    let length = mask.dims()[1];
+                    let (qkv, mask) = prefix.before(qkv, mask);
+                    let mixed = attention(qkv, mask, self.heads, view.causal, dropout);
+                    prefix.without(mixed, length)
+                }
+                None => attention(qkv, mask, self.heads, view.causal, dropout),
+            }
         };
         self.output.forward(mixed)
     }
 
-    /// The attention's weights, `[batch, heads, length, length]`; all 0 in a text without tokens.
+    /// The attention's weights, `[batch, heads, length, prefix + length]`; all 0 in a text without
+    /// tokens and prefix. A prefix is at no distance, so that nothing is added to its scores.
     pub(crate) fn weights(&self, x: Tensor<2>, view: &View) -> Tensor<4> {
         let [batch, length] = view.mask.dims();
-        let query = self.split(self.query.forward(x.clone()), view);
-        let key = self.split(self.key.forward(x), view);
-        let depth = query.dims()[3];
+        let query = self.split(self.query.forward(x.clone()), view, None);
+        let prefix = self.prefix.as_ref().map(|p| p.keys.val());
+        let key = self.split(self.key.forward(x), view, prefix);
+        let [_, _, keys, depth] = key.dims();
         let mut scores = query.matmul(key.swap_dims(2, 3)) * (depth as f64).powf(-0.5);
+        // What the text's own columns have, with the same for each of the prefix's before them.
+        let (device, before) = (view.mask.device(), keys - length);
+        let after = |own: Tensor<4>, value: f64| {
+            let [batch, heads, rows, _] = own.dims();
+            let prefix = Tensor::full([batch, heads, rows, before], value, &device);
+            if before == 0 { own } else { Tensor::cat(vec![prefix, own], 3) }
+        };
         if let Some(bias) = &view.bias {
-            scores = scores + bias.clone();
+            scores = scores + after(bias.clone(), 0.0);
         }
-        let mut seen = view.mask.clone().reshape([batch, 1, 1, length]);
+        let mut seen = after(view.mask.clone().reshape([batch, 1, 1, length]), 1.0);
         if view.causal {
-            let ones = Tensor::<2>::ones([length, length], &seen.device());
-            seen = seen * ones.tril(0).reshape([1, 1, length, length]);
+            let ones = Tensor::<2>::ones([length, length], &device);
+            seen = seen * after(ones.tril(0).reshape([1, 1, length, length]), 1.0);
         }
         let scores = scores + (seen.clone() - 1.0) * MASKED;
         softmax(scores, 3) * seen
     }
 
-    /// `[batch, heads, length, depth]`.
-    fn split(&self, x: Tensor<2>, view: &View) -> Tensor<4> {
-        let [batch, length] = view.mask.dims();
-        let depth = x.dims()[1] / self.heads;
-        x.reshape([batch, length, self.heads, depth]).swap_dims(1, 2)
+    /// `[batch, heads, length, depth]`, or `[batch, heads, prefix + length, depth]`.
+    fn split(&self, x: Tensor<2>, view: &View, prefix: Option<Tensor<2>>) -> Tensor<4> {
+        let ([batch, length], [_, width]) = (view.mask.dims(), x.dims());
+        let mut x = x.reshape([batch, length, width]);
+        if let Some(prefix) = prefix {
+            let count = prefix.dims()[0];
+            let prefix = prefix.unsqueeze::<3>().expand([batch, count, width]);
+            x = Tensor::cat(vec![prefix, x], 1);
+        }
+        let whole = x.dims()[1];
+        x.reshape([batch, whole, self.heads, width / self.heads]).swap_dims(1, 2)
     }
 }

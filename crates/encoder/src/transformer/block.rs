@@ -44,7 +44,7 @@ impl Block {
     pub(crate) fn forward(&self, x: Tensor<2>, view: &View) -> Tensor<2> {
         let drop = |x| self.dropout.forward(x);
         if self.norm_first {
-            let x = x.clone() + drop(self.attention.forward(self.attention_norm.forward(x), view));
+            let x = x.clone() + drop(self.attention.forward(self.attended(x), view));
             x.clone() + drop(self.down.forward(self.inner(self.output_norm.forward(x))))
         } else {
             let mixed = drop(self.attention.forward(x.clone(), view));
@@ -53,10 +53,20 @@ impl Block {
         }
     }
 
-    /// The attention's weights on the same input, `[batch, heads, length, length]`.
+    /// The attention's weights on the same input, `[batch, heads, length, prefix + length]`.
     pub(crate) fn attention_weights(&self, x: Tensor<2>, view: &View) -> Tensor<4> {
-        let x = if self.norm_first { self.attention_norm.forward(x) } else { x };
-        self.attention.weights(x, view)
+        self.attention.weights(self.attended(x), view)
+    }
+
+    /// The attention's keys and values on the same input, each `[batch · length, width]`.
+    pub(crate) fn keys_and_values(&self, x: Tensor<2>) -> [Tensor<2>; 2] {
+        let x = self.attended(x);
+        [self.attention.key.forward(x.clone()), self.attention.value.forward(x)]
+    }
+
+    /// What of the block's input the attention sees.
+    fn attended(&self, x: Tensor<2>) -> Tensor<2> {
+        if self.norm_first { self.attention_norm.forward(x) } else { x }
     }
 
     /// The feed-forward network's hidden layer.

@@ -24,11 +24,12 @@ impl Embeddings {
         self.word.forward(batch.ids.clone())
     }
 
-    /// Word vectors with what stands around them, normed: `[batch · length, width]`.
-    pub(crate) fn around(&self, words: Tensor<3>, batch: &TextBatch) -> Tensor<2> {
+    /// Word vectors with what stands around them, normed: `[batch · length, width]`. Their positions
+    /// begin after so many that are taken.
+    pub(crate) fn around(&self, words: Tensor<3>, batch: &TextBatch, after: usize) -> Tensor<2> {
         let [rows, length, width] = words.dims();
         let device = words.device();
-        let first = self.offset as i64;
+        let first = (self.offset + after) as i64;
         let positions = Tensor::<1, Int>::arange(first..first + length as i64, &device);
         let mut around = self.position.forward(positions.unsqueeze_dim(0));
         let mut sum = words;

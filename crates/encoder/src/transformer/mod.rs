@@ -9,6 +9,7 @@ mod embeddings;
 mod hugging_face;
 mod norm;
 mod pooling;
+mod prefix;
 mod prompt;
 mod relative;
 
@@ -23,6 +24,7 @@ pub(crate) use block::{Block, activate};
 pub(crate) use dense::{Dense, LowRank};
 pub(crate) use dropout::Dropout;
 pub(crate) use norm::Norm;
+pub(crate) use prefix::Prefix;
 pub(crate) use prompt::Prompt;
 
 use attention::View;
@@ -72,18 +74,33 @@ impl Transformer {
 
     /// What enters the first block: the embeddings, and what all blocks see of the batch.
     fn begin(&self, words: Tensor<3>, batch: &TextBatch) -> (Tensor<2>, View) {
+        let after = self.prefix_tokens();
         match &self.prompt {
             Some(prompt) => {
                 let (words, batch) = prompt.before(words, batch);
-                (self.embeddings.around(words, &batch), self.view(&batch))
+                (self.embeddings.around(words, &batch, after), self.view(&batch))
             }
-            None => (self.embeddings.around(words, batch), self.view(batch)),
+            None => (self.embeddings.around(words, batch, after), self.view(batch)),
         }
+    }
+
+    /// What each layer has as keys and values of the tokens, each `[batch · length, width]`, in a model
+    /// without prefix and as if without prompt.
+    pub(crate) fn keys_and_values(&self, batch: &TextBatch) -> Vec<[Tensor<2>; 2]> {
+        let mut hidden = self.embeddings.around(self.embeddings.words(batch), batch, 0);
+        let view = self.view(batch);
+        let mut found = Vec::with_capacity(self.blocks.len());
+        for block in &self.blocks {
+            found.push(block.keys_and_values(hidden.clone()));
+            hidden = block.forward(hidden, &view);
+        }
+        found
     }
 
     /// The attention of every layer, each `[batch, heads, length, length]`: how much each token
     /// (third) takes from each (last). Rows sum to 1, and are 0 in a text without tokens. A prompt's
-    /// vectors are tokens before the text.
+    /// vectors are tokens before the text; of a prefix, tokens take but it takes from none, so that
+    /// only the last dimension is longer.
     ///
     /// # Panics
     /// When the length exceeds the model's positions.
