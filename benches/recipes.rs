@@ -1,12 +1,16 @@
-//! Recipes on a checkpoint: CLINC150 with a long tail, or with few texts of each intent.
+//! Recipes on a checkpoint: CLINC150 with a long tail, or with few texts of each intent, or the
+//! reviews, whose classes are product classes.
 //!
 //! `cargo bench --bench recipes -- MODEL_DIR [--out DIR] [--seeds 3] [--epochs 4] [--batch 32]
-//! [--rate 1e-4] [--head 30] [--few K --intents N] [RECIPE ...]` prints a line for each recipe and seed and
-//! writes `OUT/SEED/split.csv`, which `benches/peers/intents_torch.py` and
-//! `benches/peers/intents_tfidf.py` read; `--few` is beside `benches/peers/setfit_few.py`.
+//! [--rate 1e-4] [--head 30] [--length 64] [--reviews | --few K --intents N] [RECIPE ...]` prints a
+//! line for each recipe and seed and writes `OUT/SEED/split.csv`, which
+//! `benches/peers/recipes_torch.py` and `benches/peers/recipes_tfidf.py` read; `--few` is beside
+//! `benches/peers/setfit_few.py`.
 
 #[path = "../examples/shared/clinc.rs"]
 mod clinc;
+#[path = "../examples/shared/split.rs"]
+mod split;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -15,6 +19,7 @@ use clap::Parser;
 use counterweight::encoder::Freeze;
 use counterweight::prelude::*;
 use counterweight::{Error, Result};
+use split::write_split;
 
 #[derive(Parser)]
 struct Args {
@@ -36,6 +41,12 @@ struct Args {
     /// Factor on the head's rate
     #[arg(long, default_value_t = 30.0)]
     head: f64,
+    /// Texts are cut at so many tokens
+    #[arg(long, default_value_t = 64)]
+    length: usize,
+    /// The reviews instead of the questions
+    #[arg(long, conflicts_with = "few")]
+    reviews: bool,
     /// Texts of each intent instead of a long tail
     #[arg(long, requires = "intents")]
     few: Option<usize>,
@@ -57,9 +68,10 @@ fn main() -> Result<()> {
     for seed in 0..args.seeds {
         let splits = match (args.few, args.intents) {
             (Some(few), Some(intents)) => few_texts(few, intents, seed)?,
+            _ if args.reviews => reviews(seed)?,
             _ => clinc::long_tail(50.0, seed, 1)?,
         };
-        clinc::write_split(&splits, &args.out.join(seed.to_string()))?;
+        write_split(&splits, &args.out.join(seed.to_string()))?;
         for name in recipe_names(&args) {
             let recipe = recipe(name, &args, model, seed)?;
             let start = Instant::now();
@@ -87,7 +99,7 @@ fn main() -> Result<()> {
 fn recipe_names(args: &Args) -> Vec<&str> {
     const LONG: [&str; 6] =
         ["cross_entropy", "logit_adjusted", "focal", "class_aware", "lora", "lora_adjusted"];
-    const FEW: [&str; 3] = ["cross_entropy", "frozen", "setfit"];
+    const FEW: [&str; 3] = ["cross_entropy", "frozen_means", "setfit"];
     match (args.recipes.is_empty(), args.few) {
         (false, _) => args.recipes.iter().map(String::as_str).collect(),
         (true, None) => LONG.to_vec(),
@@ -96,14 +108,14 @@ fn recipe_names(args: &Args) -> Vec<&str> {
 }
 
 fn recipe(name: &str, args: &Args, model: &std::path::Path, seed: u64) -> Result<Recipe> {
-    let config = PretrainedConfig::new(model).with_max_length(64);
+    let config = PretrainedConfig::new(model).with_max_length(args.length);
     let lora = LoraConfig::new().with_rank(8).with_alpha(16.0);
     let mut recipe = match name {
         "lora" | "lora_adjusted" => Recipe::pretrained(config.with_lora(lora)),
-        "frozen" => Recipe::pretrained(config.with_freeze(Freeze::All)),
+        "frozen" | "frozen_means" => Recipe::pretrained(config.with_freeze(Freeze::All)),
         _ => Recipe::pretrained(config),
     };
-    if !name.starts_with("lora") && name != "frozen" {
+    if !name.starts_with("lora") && !name.starts_with("frozen") {
         (recipe.optimizer.learning_rate, recipe.optimizer.head_factor) = (args.rate, args.head);
     }
     match name {
@@ -112,9 +124,10 @@ fn recipe(name: &str, args: &Args, model: &std::path::Path, seed: u64) -> Result
         "focal" => recipe.loss = FocalConfig::new().into(),
         "class_aware" => recipe = Recipe { sampler: class_aware()?, ..recipe },
         "frozen" => {}
+        "frozen_means" => few_labels(&mut recipe),
         "setfit" => {
             recipe.contrastive = Some(ContrastiveConfig::default());
-            (recipe.optimizer.learning_rate, recipe.optimizer.head_factor) = (1e-2, 1.0);
+            few_labels(&mut recipe);
         }
         other => {
             let reason = format!("no recipe {other:?} in this bench");
@@ -125,6 +138,12 @@ fn recipe(name: &str, args: &Args, model: &std::path::Path, seed: u64) -> Result
     recipe.patience = args.epochs;
     recipe.select = Metric::BalancedAccuracy;
     Ok(recipe)
+}
+
+/// A cosine head that begins at the classes' means.
+fn few_labels(recipe: &mut Recipe) {
+    (recipe.head, recipe.imprint) = (HeadKind::Cosine { scale: 16.0 }, true);
+    (recipe.optimizer.learning_rate, recipe.optimizer.head_factor) = (1e-3, 1.0);
 }
 
 fn class_aware() -> Result<counterweight::samplers::SamplerConfig> {
@@ -159,4 +178,12 @@ fn few_texts(few: usize, intents: usize, seed: u64) -> Result<TextSplits> {
         train,
         dev,
     })
+}
+
+/// The reviews as `examples/reviews.rs` splits them.
+fn reviews(seed: u64) -> Result<TextSplits> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/data/reviews/reviews.csv.gz");
+    let reader = TextReader::new(path, "Class Name").text("Title").text("Review Text");
+    let data = reader.skip_incomplete().read()?;
+    data.split([0.7, 0.1, 0.2], seed, &data.duplicates(0.8), SegmentRule::default())
 }

@@ -4,6 +4,8 @@
 
 #[path = "shared/clinc.rs"]
 mod clinc;
+#[path = "shared/split.rs"]
+mod split;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,6 +14,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use clap::Parser;
+#[cfg(feature = "tui")]
+use counterweight::Dashboard;
 use counterweight::prelude::*;
 use counterweight::{Error, Result};
 
@@ -24,6 +28,10 @@ struct Args {
     /// Train low-rank updates of this rank instead of all weights of the checkpoint
     #[arg(long, requires = "model")]
     lora: Option<usize>,
+    /// Show training in burn's dashboard (feature `tui`)
+    #[cfg(feature = "tui")]
+    #[arg(long)]
+    tui: bool,
     /// Examples of the most frequent intent over those of the rarest
     #[arg(long, default_value_t = 50.0)]
     factor: f64,
@@ -82,7 +90,7 @@ fn run(args: &Args) -> Result<()> {
     );
     println!("train, dev, test: {:?}", sizes.map(TextData::len));
 
-    clinc::write_split(&splits, &args.out)?;
+    split::write_split(&splits, &args.out)?;
 
     let plain = recipe(args);
     let tail = Recipe { loss: LogitAdjustedConfig::new().into(), ..plain.clone() };
@@ -93,6 +101,11 @@ fn run(args: &Args) -> Result<()> {
             .with_checkpoint(args.out.join(recipe.loss.kind().to_string()))
             .with_resume(args.resume)
             .with_stop_flag(stop.clone());
+        #[cfg(feature = "tui")]
+        let options = match args.tui.then(|| Dashboard::terminal(stop.clone())).flatten() {
+            Some(dashboard) => options.with_progress(dashboard),
+            None => options,
+        };
         let start = Instant::now();
         let trained = train(recipe, &splits, &device, &options)?;
         if models.is_empty() {

@@ -1,6 +1,9 @@
 //! The main job: audit a badly imbalanced e-commerce data set, train a baseline and a
 //! treatment, search for a better one, adjust the decision, compare, save, load, classify.
 
+#[path = "shared/split.rs"]
+mod split;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -13,6 +16,7 @@ use counterweight::core::{plot, write_atomic};
 use counterweight::prelude::*;
 use counterweight::tuner::TrialRecord;
 use counterweight::{Error, Result};
+use split::write_split;
 
 /// Predict the product class of a clothing review, head and tail.
 #[derive(Parser, Debug)]
@@ -107,10 +111,7 @@ fn run(args: &Args) -> Result<()> {
     if !untested.is_empty() {
         println!("too rare to split, kept whole for training: {}", untested.join(", "));
     }
-    std::fs::create_dir_all(&args.out)
-        .map_err(|source| Error::Io { path: args.out.clone(), source })?;
-
-    write_split(args, &splits)?;
+    write_split(&splits, &args.out)?;
 
     // 2. Baseline: the same encoder with plain cross entropy.
     let options = |name: &str| {
@@ -306,15 +307,6 @@ fn age_band(age: &str) -> &'static str {
         Ok(_) => "50 and over",
         Err(_) => "unknown",
     }
-}
-
-/// The rows of each part, for other programs to compare on.
-fn write_split(args: &Args, splits: &TextSplits) -> Result<()> {
-    let mut csv = String::from("row,part\n");
-    for (rows, part) in splits.rows.iter().zip(["train", "dev", "test"]) {
-        rows.iter().for_each(|row| csv.push_str(&format!("{row},{part}\n")));
-    }
-    Ok(write_atomic(args.out.join("split.csv"), |w| w.write_all(csv.as_bytes()))?)
 }
 
 /// What `examples/compare.rs` reads.

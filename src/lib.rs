@@ -66,6 +66,8 @@ pub use error::{Error, Result};
 pub use model::{Answer, Model};
 pub use recipe::{Recipe, RecipeSpace};
 pub use substitutes::MaskedSubstitutes;
+#[cfg(feature = "tui")]
+pub use train::Dashboard;
 pub use train::{
     ClipNorm, ContrastiveConfig, Epoch, Fitted, OptimizerConfig, OptimizerKind, Prepared, Task,
     TrainOptions, Trained, Trainer, train, train_prepared,

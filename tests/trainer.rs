@@ -9,8 +9,8 @@ use burn::module::Module;
 use burn::tensor::{Int, TensorData};
 use counterweight::core::rng;
 use counterweight::encoder::{
-    ClassifierConfig, DualEncoder, Encoded, Freeze, HeadKind, Schedule, Tagged, TextBatch,
-    TextClassifier, TextTokenizer, TokenClassifier,
+    ClassifierConfig, DualEncoder, Encoded, Featurizer, Freeze, HeadKind, Schedule, Tagged,
+    TextBatch, TextClassifier, TextEncoder, TextTokenizer, TokenClassifier,
 };
 use counterweight::losses::{IgnoreIndexConfig, InBatchSoftmaxConfig};
 use counterweight::prelude::*;
@@ -438,6 +438,49 @@ fn pairs_of_texts_bring_classes_together() {
     assert!(after > 0.7, "{after}");
     let again = train(&tuned, &splits, &device, &TrainOptions::new()).unwrap();
     assert_eq!(again.history, trained.history);
+}
+
+#[test]
+fn an_imprinted_head_begins_as_the_nearest_class_mean() {
+    let splits = common::intents();
+    let device = Device::flex();
+    let root = tempfile::tempdir().unwrap();
+    for (head, freeze) in [
+        (HeadKind::Linear, Freeze::All),
+        (HeadKind::Cosine { scale: 16.0 }, Freeze::All),
+        (HeadKind::Cosine { scale: 16.0 }, Freeze::None),
+    ] {
+        let mut recipe = common::pretrained(root.path(), &splits);
+        (recipe.head, recipe.imprint, recipe.dropout, recipe.epochs) = (head, true, 0.0, 1);
+        if let EncoderConfig::Pretrained(config) = &mut recipe.encoder {
+            config.freeze = freeze;
+        }
+        // Steps too small to be seen.
+        recipe.optimizer.learning_rate = 1e-12;
+        let trained = train(&recipe, &splits, &device, &TrainOptions::new()).unwrap();
+
+        let EncoderConfig::Pretrained(config) = &recipe.encoder else { unreachable!() };
+        let encoder = TextEncoder::Transformer(config.load(0, &device).unwrap().without_dropout());
+        let classes = splits.profile.classes();
+        let classifier = ClassifierConfig::new(classes).with_head(head);
+        let model = TextClassifier::around(encoder, &classifier, &device).unwrap();
+        let features = Featurizer::Tokens(config.tokenizer().unwrap());
+        let texts = features.encode_all(splits.train.texts()).unwrap();
+        let means = model.class_means(&texts, splits.train.labels(), &device).unwrap();
+        let model = model.with_class_vectors(&means).unwrap();
+        let texts = features.encode_all(splits.test.texts()).unwrap();
+        let batch = TextBatch::new(&texts.iter().collect::<Vec<_>>(), &device);
+        let logits: Vec<f32> = model.forward(&batch).try_into_vec_as().unwrap();
+        let found = trained.model.raw_probabilities(splits.test.texts()).unwrap();
+        for (row, logits) in found.rows().into_iter().zip(logits.chunks(classes)) {
+            let largest = logits.iter().copied().fold(f32::MIN, f32::max);
+            let weights: Vec<f64> = logits.iter().map(|l| f64::from(l - largest).exp()).collect();
+            let sum: f64 = weights.iter().sum();
+            for (p, w) in row.iter().zip(weights) {
+                assert!((p - w / sum).abs() < 1e-3, "{head:?}: {p} and {}", w / sum);
+            }
+        }
+    }
 }
 
 #[test]

@@ -8,16 +8,15 @@ import tempfile
 import time
 
 import torch
-from clinc import read, split
+from texts import split
 from datasets import Dataset
 from setfit import SetFitModel, Trainer, TrainingArguments
 
 model_dir, split_csv = sys.argv[1], sys.argv[2]
 seed = int(sys.argv[3]) if len(sys.argv) > 3 else 0
 torch.set_num_threads(2)
-train = split(split_csv)["train"]
-classes = sorted({intent for _, intent in train})
-test = [row for row in read("test") if row[1] in classes]
+parts, classes = split(split_csv)
+train, test = parts["train"], parts["test"]
 model = SetFitModel.from_pretrained(model_dir, labels=classes)
 model.model_body.max_seq_length = 64
 arguments = TrainingArguments(batch_size=16, num_epochs=1, num_iterations=20, seed=seed,

@@ -1,12 +1,10 @@
 //! CLINC150 with a long tail.
 
-use std::io::Write;
 use std::path::Path;
 
-use counterweight::core::write_atomic;
+use counterweight::Result;
 use counterweight::prelude::*;
 use counterweight::samplers::Imbalance;
-use counterweight::{Error, Result};
 
 /// The authors' training set cut to a long tail, a tenth of it for dev, and their even test
 /// set, of each every `step`-th text; without the questions that are out of scope.
@@ -48,14 +46,4 @@ pub(crate) fn long_tail(factor: f64, seed: u64, step: usize) -> Result<TextSplit
         train,
         rows: parts,
     })
-}
-
-/// The rows of each part as `split.csv`, for the scripts in `benches/peers`.
-pub(crate) fn write_split(splits: &TextSplits, out: &Path) -> Result<()> {
-    std::fs::create_dir_all(out).map_err(|source| Error::Io { path: out.to_owned(), source })?;
-    let mut csv = String::from("row,part\n");
-    for (rows, part) in splits.rows.iter().zip(["train", "dev"]) {
-        rows.iter().for_each(|row| csv.push_str(&format!("{row},{part}\n")));
-    }
-    Ok(write_atomic(out.join("split.csv"), |w| w.write_all(csv.as_bytes()))?)
 }

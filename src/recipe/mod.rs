@@ -60,6 +60,10 @@ pub struct Recipe {
     pub dropout: f64,
     /// How vectors become logits. Default: a linear layer.
     pub head: HeadKind,
+    /// Whether the head begins at the classes' mean vectors, as the nearest-class-mean classifier (weight
+    /// imprinting, Qi, Brown and Lowe, CVPR 2018), and not at drawn numbers: for few texts of a
+    /// class and an encoder that already tells texts apart. Default: false.
+    pub imprint: bool,
     /// The loss. Default: cross entropy.
     pub loss: LossConfig,
     /// The batch sampler. Default: uniform.
@@ -88,6 +92,7 @@ impl Default for Recipe {
             contrastive: None,
             dropout: 0.0,
             head: HeadKind::default(),
+            imprint: false,
             loss: LossConfig::default(),
             sampler: SamplerConfig::default(),
             augment: AugmentConfig::default(),

@@ -3,6 +3,8 @@
 mod augmentation;
 mod checkpoint;
 mod contrastive;
+#[cfg(feature = "tui")]
+mod dashboard;
 mod gradients;
 mod optimizer;
 mod prepared;
@@ -21,6 +23,8 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use augmentation::no_text;
 pub use contrastive::ContrastiveConfig;
+#[cfg(feature = "tui")]
+pub use dashboard::Dashboard;
 pub use optimizer::{ClipNorm, OptimizerConfig, OptimizerKind};
 pub use prepared::Prepared;
 pub use trainer::{Fitted, Task, Trainer};
@@ -170,6 +174,9 @@ pub fn train_prepared(
         model = contrastive::fine_tune(pairs, recipe, data, model, &device, options)?;
     }
     task.keep_vectors(&model, options)?;
+    if recipe.imprint {
+        model = task.imprinted(model, options)?;
+    }
     let fitted = recipe.trainer().fit(&mut task, model, &device, options)?;
     let model = Model::new(
         fitted.model,

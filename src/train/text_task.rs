@@ -113,6 +113,26 @@ impl<'a> TextTask<'a> {
         Ok(())
     }
 
+    /// The model with the classes' mean vectors in its head.
+    pub(super) fn imprinted(
+        &self,
+        model: TextClassifier,
+        options: &TrainOptions,
+    ) -> Result<TextClassifier> {
+        let vectors = match &self.kept {
+            Some([train, _]) => train.clone(),
+            None => {
+                let train = self.data.train();
+                options.progress.start("vectors", train.len() as u64);
+                let vectors = self.vectors(&model.valid(), train, 0, options)?;
+                options.progress.finish("");
+                vectors
+            }
+        };
+        let means = model.class_means_of(vectors, self.data.train_labels())?;
+        Ok(model.with_class_vectors(&means)?)
+    }
+
     /// The vectors of texts, in their order; texts of similar length are computed together.
     fn vectors(
         &self,

@@ -219,6 +219,7 @@ impl Trainer {
                 state.best_epoch = epoch;
                 best = valid;
             }
+            options.progress.metric("dev", &task.score_name(), dev);
             state.history.push(Epoch { loss, dev });
             if let Some(checkpoint) = &checkpoint {
                 checkpoint.save(&model, &best, &optimizer, &state, task.state())?;
@@ -299,6 +300,7 @@ impl Trainer {
                 let mean = read(sum.clone())? / seen as f64;
                 let done = (first + batches.len()) as u64;
                 options.progress.update(done, &format!("loss {mean:.4}{dev}"));
+                options.progress.metric("train", "loss", mean);
                 if !mean.is_finite() {
                     return Err(Error::Diverged {
                         epoch,

@@ -11,6 +11,9 @@ pub trait Progress: Send + Sync {
     fn start(&self, stage: &str, total: u64);
     /// `done` steps of the stage are finished; `message` is a short status.
     fn update(&self, done: u64, message: &str);
+    /// Something was measured on a part of the data, `"train"` or `"dev"`, for displays that draw
+    /// curves. Default: not shown.
+    fn metric(&self, _part: &str, _name: &str, _value: f64) {}
     /// The stage is over.
     fn finish(&self, message: &str);
 }

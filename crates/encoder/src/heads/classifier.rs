@@ -2,7 +2,7 @@ use burn::module::{Module, Param};
 use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::tensor::{Device, Tensor, TensorData};
 use counterweight_core::{derive, ensure};
-use counterweight_kernels::cosines;
+use counterweight_kernels::{cosines, normalized};
 use serde::{Deserialize, Serialize};
 
 use crate::init::tracked;
@@ -214,7 +214,7 @@ impl TextClassifier {
     }
 
     /// The mean vector of each class over texts, in order of the classes, for
-    /// [`with_class_vectors`](Self::with_class_vectors).
+    /// [`with_class_vectors`](Self::with_class_vectors); of unit vectors where the head is a cosine.
     ///
     /// # Errors
     /// When there are not as many labels as texts, a label has no output, a class has no text, or
@@ -225,8 +225,23 @@ impl TextClassifier {
         labels: &[usize],
         device: &Device,
     ) -> Result<Vec<Vec<f32>>> {
-        let (dim, classes) = (self.encoder.dim(), self.classes());
         counterweight_core::ensure_length("labels", labels.len(), texts.len())?;
+        let encode = |texts: &[crate::Encoded]| {
+            let rows: Vec<_> = texts.iter().collect();
+            self.encoder.encode(&TextBatch::new(&rows, device))
+        };
+        let parts: Vec<_> = texts.chunks(64).map(encode).collect();
+        ensure("texts", 0.0, !parts.is_empty(), "[1, inf)")?;
+        self.class_means_of(Tensor::cat(parts, 0), labels)
+    }
+
+    /// [`class_means`](Self::class_means) from the texts' vectors, `[texts, dim]`.
+    ///
+    /// # Errors
+    /// As [`class_means`](Self::class_means).
+    pub fn class_means_of(&self, vectors: Tensor<2>, labels: &[usize]) -> Result<Vec<Vec<f32>>> {
+        let ([texts, dim], classes) = (vectors.dims(), self.classes());
+        counterweight_core::ensure_length("labels", labels.len(), texts)?;
         let mut sums = vec![vec![0f64; dim]; classes];
         let mut counts = vec![0usize; classes];
         for &label in labels {
@@ -236,14 +251,14 @@ impl TextClassifier {
         if let Some(class) = counts.iter().position(|&n| n == 0) {
             ensure("class without a text", class as f64, false, "none")?;
         }
-        for (texts, labels) in texts.chunks(64).zip(labels.chunks(64)) {
-            let rows: Vec<_> = texts.iter().collect();
-            let vectors: Vec<f32> = (self.encoder.encode(&TextBatch::new(&rows, device)))
-                .try_into_vec_as()
-                .map_err(|e| Error::Device { reason: e.to_string() })?;
-            for (vector, &label) in vectors.chunks_exact(dim).zip(labels) {
-                sums[label].iter_mut().zip(vector).for_each(|(s, &v)| *s += f64::from(v));
-            }
+        let vectors = match self.kind {
+            HeadKind::Linear => vectors,
+            HeadKind::Cosine { .. } => normalized(vectors),
+        };
+        let vectors: Vec<f32> =
+            vectors.try_into_vec_as().map_err(|e| Error::Device { reason: e.to_string() })?;
+        for (vector, &label) in vectors.chunks_exact(dim).zip(labels) {
+            sums[label].iter_mut().zip(vector).for_each(|(s, &v)| *s += f64::from(v));
         }
         let mean =
             |(sum, n): (Vec<f64>, usize)| sum.into_iter().map(|s| (s / n as f64) as f32).collect();

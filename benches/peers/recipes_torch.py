@@ -1,38 +1,39 @@
-"""The recipe of examples/intents.rs in PyTorch and transformers, on the example's own split.
+"""Two recipes of benches/recipes.rs in PyTorch and transformers, on the bench's own split.
 
 pip install torch==2.15.0 transformers==5.24.0
-python intents_torch.py MODEL_DIR SPLIT_CSV [EPOCHS] [SEED] [BATCH] [RATE] [HEAD_FACTOR]
-# The example writes OUT/split.csv, the bench OUT/SEED/split.csv.
+python recipes_torch.py MODEL_DIR OUT/SEED/split.csv --seed SEED
+# The options are the bench's; examples/intents.rs writes OUT/split.csv.
 """
+import argparse
 import random
-import sys
 import time
 
 import torch
-from clinc import read, split
+from texts import split, tail
 from transformers import AutoModel, AutoTokenizer, get_linear_schedule_with_warmup
 
-model_dir, split_csv = sys.argv[1], sys.argv[2]
-epochs = int(sys.argv[3]) if len(sys.argv) > 3 else 5
-seed = int(sys.argv[4]) if len(sys.argv) > 4 else 7
-size = int(sys.argv[5]) if len(sys.argv) > 5 else 16
-rate = float(sys.argv[6]) if len(sys.argv) > 6 else 5e-5
-factor = float(sys.argv[7]) if len(sys.argv) > 7 else 1.0
+parser = argparse.ArgumentParser()
+parser.add_argument("model_dir")
+parser.add_argument("split_csv")
+for option, value in (("epochs", 4), ("seed", 0), ("batch", 32), ("rate", 1e-4), ("head", 30.0),
+                      ("length", 64)):
+    parser.add_argument(f"--{option}", type=type(value), default=value)
+args = parser.parse_args()
+model_dir, epochs, seed, size, rate = args.model_dir, args.epochs, args.seed, args.batch, args.rate
 torch.set_num_threads(2)
-parts = split(split_csv)
-parts["test"] = read("test")
-classes = sorted({intent for _, intent in read("train")})
-ids = {intent: i for i, intent in enumerate(classes)}
+parts, classes = split(args.split_csv)
+ids = {name: i for i, name in enumerate(classes)}
 counts = torch.zeros(len(classes))
-for _, intent in parts["train"]:
-    counts[ids[intent]] += 1
-order = counts.argsort(descending=True)
-tail = order[len(classes) - len(classes) // 3:]
+for _, name in parts["train"]:
+    counts[ids[name]] += 1
+tested = {name for _, name in parts["test"]}
+rare = [ids[name] for name in tail(classes) if name in tested]
+frequent = range(-(-len(classes) // 3))
 tokenizer = AutoTokenizer.from_pretrained(model_dir)
 
 
 def batch(texts):
-    return tokenizer(texts, padding=True, truncation=True, max_length=64, return_tensors="pt")
+    return tokenizer(texts, padding=True, truncation=True, max_length=args.length, return_tensors="pt")
 
 
 class Classifier(torch.nn.Module):
@@ -58,18 +59,18 @@ def recalls(model, part):
         for i in range(0, len(ordered), 64):
             chunk = ordered[i:i + 64]
             predicted = model(batch([t for t, _ in chunk])).argmax(1)
-            for p, (_, intent) in zip(predicted.tolist(), chunk):
-                seen[ids[intent]] += 1
-                hit[ids[intent]] += p == ids[intent]
-    return hit / seen.clamp(min=1), hit.sum() / seen.sum()
+            for p, (_, name) in zip(predicted.tolist(), chunk):
+                seen[ids[name]] += 1
+                hit[ids[name]] += p == ids[name]
+    return hit / seen, hit.sum() / seen.sum()
 
 
-for name, shift in (("cross entropy", 0.0), ("logit-adjusted", (counts / counts.sum()).log())):
+for loss_name, shift in (("cross entropy", 0.0), ("logit-adjusted", (counts / counts.sum()).log())):
     torch.manual_seed(seed)
     random.seed(seed)
     model = Classifier()
     groups = [{"params": model.encoder.parameters()},
-              {"params": model.head.parameters(), "lr": rate * factor}]
+              {"params": model.head.parameters(), "lr": rate * args.head}]
     optimizer = torch.optim.AdamW(groups, lr=rate, weight_decay=0.01)
     steps = epochs * -(-len(parts["train"]) // size)
     schedule = get_linear_schedule_with_warmup(optimizer, steps // 10, steps)
@@ -79,7 +80,7 @@ for name, shift in (("cross entropy", 0.0), ("logit-adjusted", (counts / counts.
         random.shuffle(parts["train"])
         for i in range(0, len(parts["train"]), size):
             chunk = parts["train"][i:i + size]
-            labels = torch.tensor([ids[intent] for _, intent in chunk])
+            labels = torch.tensor([ids[name] for _, name in chunk])
             logits = model(batch([t for t, _ in chunk]))
             loss = torch.nn.functional.cross_entropy(logits + shift, labels)
             optimizer.zero_grad()
@@ -88,11 +89,12 @@ for name, shift in (("cross entropy", 0.0), ("logit-adjusted", (counts / counts.
                 torch.nn.utils.clip_grad_norm_(p, 1.0)
             optimizer.step()
             schedule.step()
-        dev = recalls(model, "dev")[0].mean().item()
+        dev = recalls(model, "dev")[0].nanmean().item()
         if best is None or dev > best[0]:
             best = (dev, {k: v.clone() for k, v in model.state_dict().items()})
     seconds = time.perf_counter() - start
     model.load_state_dict(best[1])
     recall, accuracy = recalls(model, "test")
-    print(f"{name}, seed {seed}: accuracy {accuracy:.3f} tail recall {recall[tail].mean():.3f} "
-          f"head recall {recall[order[:50]].mean():.3f}, {seconds:.0f} s", flush=True)
+    print(f"{loss_name}, seed {seed}: accuracy {accuracy:.3f} "
+          f"balanced {recall.nanmean():.3f} tail recall {recall[rare].mean():.3f} "
+          f"head recall {recall[list(frequent)].nanmean():.3f}, {seconds:.0f} s", flush=True)
