@@ -1,5 +1,5 @@
-//! Resampling of 100,000 rows of 32 columns, 5 % of them of the rare class;
-//! `peers/samplers_imblearn.py` times imbalanced-learn on the same size.
+//! Resampling of 100,000 rows of 32 columns, 5 % of them of the rare class, and of 20,000 where the
+//! peer takes minutes; `peers/samplers_imblearn.py` times imbalanced-learn on the same sizes.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -10,7 +10,8 @@ use counterweight::samplers::{
     NeighbourhoodCleaning, OneSidedSelection, ProWSyn, RepeatedEditedNn, SafeLevelSmote, Shrinkage,
     SmoteN, SmoteNc,
 };
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main};
 use ndarray::{Array2, Axis};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
@@ -19,23 +20,28 @@ const COLUMNS: usize = 32;
 const CATEGORICAL: usize = 8;
 
 /// Nearly normal columns; the rare class is moved in ten of them.
-fn data() -> (Array2<f64>, Vec<usize>) {
+fn data(rows: usize) -> (Array2<f64>, Vec<usize>) {
     let mut rng = StdRng::seed_from_u64(0);
-    let y: Vec<usize> = (0..ROWS).map(|_| usize::from(rng.random::<f64>() < 0.05)).collect();
-    let x = Array2::from_shape_fn((ROWS, COLUMNS), |(row, column)| {
+    let y: Vec<usize> = (0..rows).map(|_| usize::from(rng.random::<f64>() < 0.05)).collect();
+    let x = Array2::from_shape_fn((rows, COLUMNS), |(row, column)| {
         let normal: f64 = (0..6).map(|_| rng.random::<f64>() - 0.5).sum::<f64>() * 2f64.sqrt();
         normal + if column < 10 { y[row] as f64 } else { 0.0 }
     });
     (x, y)
 }
 
-fn samplers(c: &mut Criterion) {
-    let (x, y) = data();
-    let mut group = c.benchmark_group("100k x 32, 5 %");
+fn group<'a>(c: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
+    let mut group = c.benchmark_group(name);
     group
         .sample_size(10)
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_millis(1));
+    group
+}
+
+fn samplers(c: &mut Criterion) {
+    let (x, y) = data(ROWS);
+    let mut group = group(c, "100k x 32, 5 %");
     let methods: Vec<(&str, Box<dyn Resampler>)> = vec![
         ("random over", Box::new(RandomOver::new())),
         ("smoothed bootstrap", Box::new(RandomOver::new().with_shrinkage(Shrinkage::All(1.0)))),
@@ -82,6 +88,19 @@ fn samplers(c: &mut Criterion) {
     group.finish();
 }
 
+fn slow_peers(c: &mut Criterion) {
+    let (x, y) = data(20_000);
+    let mut group = group(c, "20k x 32, 5 %");
+    let methods: Vec<(&str, Box<dyn Resampler>)> = vec![
+        ("SVM-SMOTE", Box::new(SvmSmote::new())),
+        ("cluster centroids", Box::new(ClusterCentroids::new())),
+    ];
+    for (name, method) in methods {
+        group.bench_function(name, |b| b.iter(|| black_box(method.fit_resample(&x, &y).unwrap())));
+    }
+    group.finish();
+}
+
 /// The first columns as six categories of the same size.
 fn with_categories(x: &Array2<f64>) -> Array2<f64> {
     let mut mixed = x.clone();
@@ -94,5 +113,5 @@ fn with_categories(x: &Array2<f64>) -> Array2<f64> {
     mixed
 }
 
-criterion_group!(benches, samplers);
+criterion_group!(benches, samplers, slow_peers);
 criterion_main!(benches);

@@ -280,24 +280,28 @@ fn encoders_and_their_gradients_agree() {
             pooling: Pooling::Mean,
             ..TransformerConfig::default()
         };
-        agree_product(&format!("{architecture:?}"), |device| {
-            let device = device.clone().autodiff();
-            let model = seeded(config.init(&device).unwrap(), 0.3, 3);
-            let rows = [vec![5, 6, 7, 8, 9, 3], vec![2, 19], vec![4, 4, 11]].map(|ids| Encoded {
-                weights: vec![1.0; ids.len()],
-                types: Vec::new(),
-                ids,
+        let agree = |what: &str, prefix: Option<usize>| {
+            agree_product(&format!("{architecture:?}{what}"), |device| {
+                let device = device.clone().autodiff();
+                let mut model = seeded(config.init(&device).unwrap(), 0.3, 3);
+                if let Some(tokens) = prefix {
+                    model = model.with_prefix(tokens, 4).unwrap();
+                }
+                let rows = [vec![5, 6, 7, 8, 9, 3], vec![2, 19], vec![4, 4, 11]]
+                    .map(|ids| Encoded { weights: vec![1.0; ids.len()], types: Vec::new(), ids });
+                let batch = TextBatch::new(&rows.each_ref(), &device);
+                let vectors = model.encode(&batch);
+                let mut all = read(vectors.clone());
+                let gradients = (vectors.clone() * vectors).sum().backward();
+                let gradients = GradientsParams::from_grads(gradients, &model);
+                // A step shows every gradient.
+                let model = SgdConfig::new().init().step(0.01, model, gradients);
+                all.extend(read(model.encode(&batch)));
+                all
             });
-            let batch = TextBatch::new(&rows.each_ref(), &device);
-            let vectors = model.encode(&batch);
-            let mut all = read(vectors.clone());
-            let gradients = (vectors.clone() * vectors).sum().backward();
-            let gradients = GradientsParams::from_grads(gradients, &model);
-            // A step shows every gradient.
-            let model = SgdConfig::new().init().step(0.01, model, gradients);
-            all.extend(read(model.encode(&batch)));
-            all
-        });
+        };
+        agree("", None);
+        agree(" after a prefix", Some(2));
     }
 }
 

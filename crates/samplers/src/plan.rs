@@ -1,4 +1,4 @@
-use counterweight_core::{SplitMix, rng};
+use counterweight_core::{SplitMix, rng, zeros};
 use ndarray::{Array2, ArrayView2, Axis};
 use rand::RngExt;
 use rand_distr::StandardNormal;
@@ -187,8 +187,13 @@ impl Plan {
 
     /// Every row kept: the plan of no treatment.
     pub fn identity(labels: &[usize]) -> Self {
+        Self::new(Self::kept_rows(labels).collect())
+    }
+
+    /// The rows of a plan that keeps all.
+    pub(crate) fn kept_rows(labels: &[usize]) -> impl ExactSizeIterator<Item = PlannedRow> {
         let kept = |(row, &class)| PlannedRow { origin: Origin::Kept(row), class };
-        Self::new(labels.iter().enumerate().map(kept).collect())
+        labels.iter().enumerate().map(kept)
     }
 
     /// The rows in output order: kept rows first, in their old order.
@@ -356,7 +361,9 @@ impl Plan {
         if let Some(&column) = self.details.categories.iter().find(|c| **c >= columns) {
             return Err(Error::Column { column, columns });
         }
-        let mut out = Array2::from_elem((rows.len(), x.ncols()), F::from_double(0.0));
+        let memory = zeros(rows.len() * columns, F::from_double(0.0));
+        let mut out = Array2::from_shape_vec((rows.len(), columns), memory)
+            .unwrap_or_else(|_| unreachable!("as many numbers as the shape has"));
         let writer = Writer { x, plan: self };
         out.axis_iter_mut(Axis(0)).into_par_iter().with_min_len(256).zip(rows).for_each(
             |(mut target, planned)| {

@@ -139,7 +139,7 @@ impl Features<'_> {
 }
 
 /// The squared distance of two points, in four sums so that they need not wait for each other.
-fn squared(a: &[f64], b: &[f64]) -> f64 {
+pub(crate) fn squared(a: &[f64], b: &[f64]) -> f64 {
     let (a, rest_a) = a.as_chunks::<4>();
     let (b, rest_b) = b.as_chunks::<4>();
     let mut sums = [0.0; 4];

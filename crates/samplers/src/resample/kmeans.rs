@@ -1,7 +1,7 @@
 //! k-means on dense rows.
 
 use counterweight_core::Rng;
-use ndarray::{Array2, ArrayView2, Axis, CowArray, Ix2};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis, CowArray, Ix2};
 use rand::RngExt;
 use rayon::prelude::*;
 
@@ -19,37 +19,49 @@ fn assign(x: ArrayView2<'_, f64>, rows: &[usize], centres: &Array2<f64>) -> Vec<
             _ => x.select(Axis(0), rows).into(),
         };
         let products = part.dot(&centres.t());
-        let nearest =
-            |(row, products): (ndarray::ArrayView1<'_, f64>, ndarray::ArrayView1<'_, f64>)| {
-                let mut best = (0, f64::INFINITY);
-                for (at, (product, norm)) in products.iter().zip(&norms).enumerate() {
-                    let gap = norm - 2.0 * product;
-                    if gap < best.1 {
-                        best = (at, gap);
-                    }
-                }
-                (best.0, (best.1 + row.dot(&row)).max(0.0))
+        let nearest = |(row, products): (ArrayView1<'_, f64>, ArrayView1<'_, f64>)| {
+            let (at, gap) = match products.to_slice() {
+                Some(products) => least(products, &norms),
+                None => least(&products.to_vec(), &norms),
             };
+            (at, (gap + row.dot(&row)).max(0.0))
+        };
         part.outer_iter().zip(products.outer_iter()).map(nearest).collect::<Vec<_>>()
     };
     rows.par_chunks(CHUNK).map(chunk).collect::<Vec<_>>().concat()
 }
 
+/// The first place of the least `norm − 2 product`, and that.
+fn least(products: &[f64], norms: &[f64]) -> (usize, f64) {
+    const LANES: usize = 8;
+    let gap = |product: f64, norm: f64| norm - 2.0 * product;
+    let lower = |a: f64, b: f64| if b < a { b } else { a };
+    // The value without its place first: without branches, several at once.
+    let ((p, rest_p), (n, rest_n)) = (products.as_chunks::<LANES>(), norms.as_chunks::<LANES>());
+    let mut lanes = [f64::INFINITY; LANES];
+    for (p, n) in p.iter().zip(n) {
+        for i in 0..LANES {
+            lanes[i] = lower(lanes[i], gap(p[i], n[i]));
+        }
+    }
+    let rest = rest_p.iter().zip(rest_n).map(|(&p, &n)| gap(p, n));
+    let least = lanes.into_iter().chain(rest).fold(f64::INFINITY, lower);
+    let at = products.iter().zip(norms).position(|(&p, &n)| gap(p, n) == least);
+    (at.unwrap_or(0), least)
+}
+
 /// Greedy k-means++ (Arthur and Vassilvitskii 2007): rows far from the centres so far are likely,
 /// and of 2 + ln k drawn the one that leaves the least is taken.
 fn seeded(x: ArrayView2<'_, f64>, rows: &[usize], k: usize, rng: &mut Rng) -> Array2<f64> {
-    let mut chosen = vec![rows[rng.random_range(0..rows.len())]];
+    let points = Points::new(x.select(Axis(0), rows));
+    let first = rng.random_range(0..rows.len());
+    let mut chosen = vec![rows[first]];
     let mut squared = vec![f64::INFINITY; rows.len()];
-    let near = |squared: &[f64], centre: usize| -> Vec<f64> {
-        let place = |(least, &row): (&f64, &usize)| least.min(apart(x, row, centre));
-        squared.par_iter().zip(rows).with_min_len(1024).map(place).collect()
-    };
-    squared = near(&squared, chosen[0]);
+    points.lower(&mut squared, first);
     let trials = 2 + (k as f64).ln() as usize;
     while chosen.len() < k {
         let total: f64 = squared.iter().sum();
-        let mut best: Option<(f64, usize, Vec<f64>)> = None;
-        for _ in 0..trials {
+        let draw = |_| {
             let mut mark = rng.random::<f64>() * total;
             // Rows on centres only: any will do.
             let any = rng.random_range(0..rows.len());
@@ -57,23 +69,75 @@ fn seeded(x: ArrayView2<'_, f64>, rows: &[usize], k: usize, rng: &mut Rng) -> Ar
                 mark -= d;
                 mark < 0.0
             });
-            let row = rows[at.unwrap_or(any)];
-            let after = near(&squared, row);
-            let left: f64 = after.iter().sum();
-            if best.as_ref().is_none_or(|best| left < best.0) {
-                best = Some((left, row, after));
-            }
-        }
-        let Some((_, row, after)) = best else { break };
-        chosen.push(row);
-        squared = after;
+            at.unwrap_or(any)
+        };
+        let drawn: Vec<usize> = (0..trials).map(draw).collect();
+        let left = points.left(&squared, &drawn);
+        let best = left.iter().zip(&drawn).min_by(|a, b| a.0.total_cmp(b.0));
+        let Some((_, &best)) = best else { break };
+        chosen.push(rows[best]);
+        points.lower(&mut squared, best);
     }
     x.select(Axis(0), &chosen)
 }
 
-fn apart(x: ArrayView2<'_, f64>, a: usize, b: usize) -> f64 {
-    let (a, b) = (x.index_axis(Axis(0), a), x.index_axis(Axis(0), b));
-    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
+/// Rows one after the other, centred so that little is lost to rounding, and the squares of their
+/// lengths.
+struct Points {
+    rows: Array2<f64>,
+    norms: Vec<f64>,
+}
+
+impl Points {
+    fn new(mut rows: Array2<f64>) -> Self {
+        if let Some(mean) = rows.mean_axis(Axis(0)) {
+            rows -= &mean;
+        }
+        let norms = rows.outer_iter().map(|row| row.dot(&row)).collect();
+        Self { rows, norms }
+    }
+
+    /// Each row's squared distances to some of the rows, in the order of the rows, `CHUNK` rows at a
+    /// time: a product for all of them at once.
+    fn apart<'a>(&'a self, some: &'a [usize]) -> impl IndexedParallelIterator<Item = Array2<f64>> {
+        let centres = self.rows.select(Axis(0), some);
+        let chunks = self.rows.axis_chunks_iter(Axis(0), CHUNK).into_par_iter();
+        chunks.zip(self.norms.par_chunks(CHUNK)).map(move |(part, norms)| {
+            let mut apart = part.dot(&centres.t());
+            for (mut line, norm) in apart.outer_iter_mut().zip(norms) {
+                for (v, &at) in line.iter_mut().zip(some) {
+                    *v = (norm + self.norms[at] - 2.0 * *v).max(0.0);
+                }
+            }
+            apart
+        })
+    }
+
+    /// Lowers the rows' squared distances where the row at a place is nearer.
+    fn lower(&self, squared: &mut [f64], place: usize) {
+        self.apart(&[place]).zip(squared.par_chunks_mut(CHUNK)).for_each(|(apart, squared)| {
+            squared.iter_mut().zip(apart).for_each(|(least, v)| *least = least.min(v));
+        });
+        // Where it is, rounding must leave nothing, or it might be drawn again.
+        squared[place] = 0.0;
+    }
+
+    /// What the sum of the squared distances would be after each of these.
+    fn left(&self, squared: &[f64], places: &[usize]) -> Vec<f64> {
+        let sums = self.apart(places).zip(squared.par_chunks(CHUNK)).map(|(apart, squared)| {
+            let mut sums = vec![0.0; places.len()];
+            for (line, &least) in apart.outer_iter().zip(squared) {
+                sums.iter_mut().zip(line).for_each(|(sum, v)| *sum += least.min(*v));
+            }
+            sums
+        });
+        // In the order of the rows, at any number of threads.
+        let mut all = vec![0.0; places.len()];
+        for sums in sums.collect::<Vec<_>>() {
+            all.iter_mut().zip(sums).for_each(|(all, sum)| *all += sum);
+        }
+        all
+    }
 }
 
 /// Lloyd's algorithm: the cluster of each row, by place. Ends when no row moves, or after

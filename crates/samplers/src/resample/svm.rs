@@ -1,14 +1,17 @@
 //! The support vectors of a C-SVC with an RBF kernel.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use ndarray::{ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
+
+use crate::table::squared;
 
 /// Stop where the Karush-Kuhn-Tucker conditions hold this well, as libsvm.
 const TOLERANCE: f64 = 1e-3;
-/// Kernel values kept, 32 MB.
-const CACHE: usize = 1 << 22;
+/// Kernel values kept, 64 MB; in single precision, as libsvm's.
+const CACHE: usize = 1 << 24;
 
 /// The rows of `positive` that support a boundary against `negative`: sequential minimal
 /// optimisation with second-order working sets (Fan, Chen and Lin, JMLR 2005), `C` = `cost`,
@@ -27,7 +30,7 @@ pub(super) fn support(
     // Gradient of the dual, ½ αᵀQα − Σ α.
     let mut slope = vec![-1.0f64; n];
     let mut kernel =
-        Kernel { x, rows: &rows, gamma, kept: BTreeMap::new(), order: VecDeque::new() };
+        Kernel { points: x.select(Axis(0), &rows), gamma, kept: BTreeMap::new(), asked: 0 };
     let up = |i: usize, alpha: &[f64]| {
         if sign(i) > 0.0 { alpha[i] < cost } else { alpha[i] > 0.0 }
     };
@@ -51,7 +54,7 @@ pub(super) fn support(
             least = least.min(value);
             let gap = most - value;
             if gap > 0.0 {
-                let curve = (2.0 - 2.0 * line[t]).max(1e-12);
+                let curve = (2.0 - 2.0 * f64::from(line[t])).max(1e-12);
                 let gain = gap * gap / curve;
                 if gain > best {
                     (best, second) = (gain, Some(t));
@@ -60,7 +63,7 @@ pub(super) fn support(
         }
         let (Some(j), true) = (second, most - least >= TOLERANCE) else { break };
         let other = kernel.line(j);
-        let curve = (2.0 - 2.0 * line[j]).max(1e-12);
+        let curve = (2.0 - 2.0 * f64::from(line[j])).max(1e-12);
         // Along αᵢ += yᵢ s, αⱼ −= yⱼ s both stay in the box.
         let step = (most + sign(j) * slope[j]) / curve;
         let room = |t: usize, toward: f64| if toward > 0.0 { cost - alpha[t] } else { alpha[t] };
@@ -68,41 +71,42 @@ pub(super) fn support(
         alpha[i] = (alpha[i] + sign(i) * step).clamp(0.0, cost);
         alpha[j] = (alpha[j] - sign(j) * step).clamp(0.0, cost);
         for (t, slope) in slope.iter_mut().enumerate() {
-            *slope += sign(t) * step * (line[t] - other[t]);
+            *slope += sign(t) * step * f64::from(line[t] - other[t]);
         }
     }
     positive.iter().zip(&alpha).filter(|a| *a.1 > 0.0).map(|a| *a.0).collect()
 }
 
-/// Lines of the kernel matrix, the latest kept.
-struct Kernel<'a> {
-    x: ArrayView2<'a, f64>,
-    rows: &'a [usize],
+/// Lines of the kernel matrix; those asked for last are kept.
+struct Kernel {
+    points: Array2<f64>,
     gamma: f64,
-    kept: BTreeMap<usize, std::sync::Arc<Vec<f64>>>,
-    order: VecDeque<usize>,
+    /// When each was asked for, and its values.
+    kept: BTreeMap<usize, (usize, Arc<Vec<f32>>)>,
+    asked: usize,
 }
 
-impl Kernel<'_> {
-    fn line(&mut self, i: usize) -> std::sync::Arc<Vec<f64>> {
-        if let Some(line) = self.kept.get(&i) {
+impl Kernel {
+    fn line(&mut self, i: usize) -> Arc<Vec<f32>> {
+        self.asked += 1;
+        if let Some((asked, line)) = self.kept.get_mut(&i) {
+            *asked = self.asked;
             return line.clone();
         }
-        let from = self.x.index_axis(Axis(0), self.rows[i]);
-        let value = |&row: &usize| {
-            let to = self.x.index_axis(Axis(0), row);
-            let squared: f64 = from.iter().zip(to).map(|(a, b)| (a - b) * (a - b)).sum();
-            (-self.gamma * squared).exp()
-        };
-        let line: Vec<f64> = self.rows.par_iter().with_min_len(512).map(value).collect();
-        let line = std::sync::Arc::new(line);
-        while (self.order.len() + 1) * self.rows.len() > CACHE.max(2 * self.rows.len()) {
-            if let Some(oldest) = self.order.pop_front() {
-                self.kept.remove(&oldest);
-            }
+        let (n, columns) = self.points.dim();
+        if columns == 0 {
+            return Arc::new(vec![1.0; n]);
         }
-        self.order.push_back(i);
-        self.kept.insert(i, line.clone());
+        let values = self.points.as_slice().unwrap_or_default();
+        let from = &values[i * columns..][..columns];
+        let value = |to: &[f64]| (-self.gamma * squared(from, to)).exp() as f32;
+        let rows = values.par_chunks(columns).with_min_len(1024);
+        let line: Arc<Vec<f32>> = Arc::new(rows.map(value).collect());
+        while self.kept.len() >= 2 && (self.kept.len() + 1) * line.len() > CACHE {
+            let oldest = self.kept.iter().min_by_key(|(_, (asked, _))| *asked).map(|(&i, _)| i);
+            oldest.map(|i| self.kept.remove(&i));
+        }
+        self.kept.insert(i, (self.asked, line.clone()));
         line
     }
 }
