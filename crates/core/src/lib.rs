@@ -23,7 +23,7 @@ mod io;
 mod kolmogorov;
 mod labels;
 mod lbfgs;
-mod pages;
+pub mod pages;
 #[cfg(feature = "plot")]
 pub mod plot;
 mod profile;
@@ -38,7 +38,6 @@ pub use io::write_atomic;
 pub use kolmogorov::kolmogorov_smirnov;
 pub use labels::LabelEncoder;
 pub use lbfgs::minimise;
-pub use pages::{with_capacity, zeros};
 pub use profile::{ClassProfile, Segment, SegmentRule};
 pub use progress::{NoProgress, Progress, TerminalProgress};
 pub use seed::{Rng, SplitMix, derive, rng};

@@ -1,12 +1,10 @@
-//! Memory for large results.
+//! Memory for large results, in huge pages where Linux has them: a fresh 50 MB result costs 12,000
+//! page faults of 4 kB, which take longer than copying its rows.
 
-/// `vec![value; len]` of a value that is zero in every bit, such as `0.0`, whose memory comes in huge
-/// pages where Linux has them.
-///
-/// A fresh 50 MB result costs 12,000 page faults of 4 kB, which takes longer than copying its rows.
+/// `vec![zero; len]`, of a value that is zero in every bit, such as `0.0`.
 ///
 /// ```
-/// assert_eq!(counterweight_core::zeros(3, 0.0_f64), [0.0; 3]);
+/// assert_eq!(counterweight_core::pages::zeros(3, 0.0_f64), [0.0; 3]);
 /// ```
 pub fn zeros<T: Clone>(len: usize, zero: T) -> Vec<T> {
     // Such a vector comes from the system untouched, so that there is still time to ask.
@@ -15,7 +13,7 @@ pub fn zeros<T: Clone>(len: usize, zero: T) -> Vec<T> {
     memory
 }
 
-/// `Vec::with_capacity` with memory as that of [`zeros`].
+/// `Vec::with_capacity`.
 pub fn with_capacity<T>(len: usize) -> Vec<T> {
     let mut memory = Vec::with_capacity(len);
     advise(memory.spare_capacity_mut());

@@ -1,4 +1,4 @@
-use counterweight_core::{SplitMix, rng, zeros};
+use counterweight_core::{SplitMix, pages, rng};
 use ndarray::{Array2, ArrayView2, Axis};
 use rand::RngExt;
 use rand_distr::StandardNormal;
@@ -361,7 +361,7 @@ impl Plan {
         if let Some(&column) = self.details.categories.iter().find(|c| **c >= columns) {
             return Err(Error::Column { column, columns });
         }
-        let memory = zeros(rows.len() * columns, F::from_double(0.0));
+        let memory = pages::zeros(rows.len() * columns, F::from_double(0.0));
         let mut out = Array2::from_shape_vec((rows.len(), columns), memory)
             .unwrap_or_else(|_| unreachable!("as many numbers as the shape has"));
         let writer = Writer { x, plan: self };

@@ -30,7 +30,7 @@ mod tomek;
 
 use std::collections::BTreeMap;
 
-use counterweight_core::{Rng, derive, ensure, rng, with_capacity};
+use counterweight_core::{Rng, derive, ensure, pages, rng};
 use rand::RngExt;
 
 pub use adasyn::Adasyn;
@@ -145,7 +145,7 @@ fn growths<'a>(
 /// Every row kept, with room for those that are to come.
 fn begun(y: &[usize], growing: &[Growth<'_>]) -> Vec<PlannedRow> {
     let new: usize = growing.iter().map(|growth| growth.wanted).sum();
-    let mut planned = with_capacity(y.len() + new);
+    let mut planned = pages::with_capacity(y.len() + new);
     planned.extend(Plan::kept_rows(y));
     planned
 }
