@@ -4,7 +4,6 @@
 #[path = "shared/split.rs"]
 mod split;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
