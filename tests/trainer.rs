@@ -484,6 +484,21 @@ fn an_imprinted_head_begins_as_the_nearest_class_mean() {
 }
 
 #[test]
+fn a_class_without_texts_has_no_mean() {
+    let mut splits = common::intents();
+    let rows: Vec<usize> =
+        (0..splits.train.len()).filter(|&row| splits.train.labels()[row] != 2).collect();
+    splits.train = splits.train.select(&rows);
+    splits.profile = splits.train.profile(SegmentRule::default()).unwrap();
+    let root = tempfile::tempdir().unwrap();
+    let mut recipe = common::pretrained(root.path(), &splits);
+    recipe.imprint = true;
+    let error = train(&recipe, &splits, &Device::flex(), &TrainOptions::new()).unwrap_err();
+    let name = splits.train.encoder().name(2).unwrap();
+    assert!(error.to_string().contains(&format!("{name:?}")), "{error}");
+}
+
+#[test]
 fn a_frozen_encoder_is_computed_once_to_the_same_result() {
     let splits = common::intents();
     let device = Device::flex();

@@ -60,6 +60,12 @@ impl<'a> TextTask<'a> {
         let classes = data.profile().classes();
         ensure("classes", classes as f64, classes >= 2, "[2, inf)")
             .map_err(counterweight_core::Error::from)?;
+        let empty = data.profile().counts().iter().position(|&n| n == 0);
+        if let (true, Some(class)) = (recipe.imprint, empty) {
+            let name = &data.profile().names()[class];
+            let reason = format!("imprint: no training text has the class {name:?}");
+            return Err(Error::Recipe { reason });
+        }
         let plain = device.clone().without_autodiff();
         let tracked = plain.clone().autodiff();
         Ok(Self {

@@ -226,13 +226,26 @@ impl TextClassifier {
         device: &Device,
     ) -> Result<Vec<Vec<f32>>> {
         counterweight_core::ensure_length("labels", labels.len(), texts.len())?;
+        self.class_counts(labels)?;
         let encode = |texts: &[crate::Encoded]| {
             let rows: Vec<_> = texts.iter().collect();
             self.encoder.encode(&TextBatch::new(&rows, device))
         };
         let parts: Vec<_> = texts.chunks(64).map(encode).collect();
-        ensure("texts", 0.0, !parts.is_empty(), "[1, inf)")?;
         self.class_means_of(Tensor::cat(parts, 0), labels)
+    }
+
+    /// The number of labels of each class, at least 1.
+    fn class_counts(&self, labels: &[usize]) -> Result<Vec<usize>> {
+        let mut counts = vec![0; self.classes()];
+        for &label in labels {
+            ensure("label", label as f64, label < counts.len(), "[0, outputs)")?;
+            counts[label] += 1;
+        }
+        if let Some(class) = counts.iter().position(|&n| n == 0) {
+            ensure("class without a text", class as f64, false, "none")?;
+        }
+        Ok(counts)
     }
 
     /// [`class_means`](Self::class_means) from the texts' vectors, `[texts, dim]`.
@@ -240,17 +253,10 @@ impl TextClassifier {
     /// # Errors
     /// As [`class_means`](Self::class_means).
     pub fn class_means_of(&self, vectors: Tensor<2>, labels: &[usize]) -> Result<Vec<Vec<f32>>> {
-        let ([texts, dim], classes) = (vectors.dims(), self.classes());
+        let [texts, dim] = vectors.dims();
         counterweight_core::ensure_length("labels", labels.len(), texts)?;
-        let mut sums = vec![vec![0f64; dim]; classes];
-        let mut counts = vec![0usize; classes];
-        for &label in labels {
-            ensure("label", label as f64, label < classes, "[0, outputs)")?;
-            counts[label] += 1;
-        }
-        if let Some(class) = counts.iter().position(|&n| n == 0) {
-            ensure("class without a text", class as f64, false, "none")?;
-        }
+        let counts = self.class_counts(labels)?;
+        let mut sums = vec![vec![0f64; dim]; counts.len()];
         let vectors = match self.kind {
             HeadKind::Linear => vectors,
             HeadKind::Cosine { .. } => normalized(vectors),
