@@ -8,7 +8,7 @@ use crate::{Error, Features, Result, Table};
 /// A table whose neighbours are looked for in a hierarchical navigable small-world graph (HNSW,
 /// Malkov and Yashunin, TPAMI 2020) instead of exactly, by every resampler that asks for them.
 ///
-/// Exact search is fast here: on two cores and 32 columns ENN of 100,000 rows took a twentieth of the
+/// Exact search is fast here: on two cores and 32 columns ENN of 100,000 rows took a fifteenth of the
 /// time. It grows with the square of the rows and the graph nearly in proportion, so that it may pay
 /// from several million rows on. What it finds depends on the data; the
 /// [`recall`](Self::recall) says how much of the truth that was. The plan is the same at any number

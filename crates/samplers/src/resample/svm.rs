@@ -10,8 +10,8 @@ use crate::table::squared;
 
 /// Stop where the Karush-Kuhn-Tucker conditions hold this well, as libsvm.
 const TOLERANCE: f64 = 1e-3;
-/// Kernel values kept, 32 MB; in single precision, as libsvm's.
-const CACHE: usize = 1 << 23;
+/// Kernel values kept, 64 MB; in single precision, as libsvm's.
+const CACHE: usize = 1 << 24;
 
 /// The rows of `positive` that support a boundary against `negative`: sequential minimal
 /// optimisation with second-order working sets (Fan, Chen and Lin, JMLR 2005), `C` = `cost`,
