@@ -128,6 +128,8 @@ pub(crate) trait Visit: Send {
     fn limit(&self) -> f64;
     /// Whether nothing more is wanted.
     fn done(&self) -> bool;
+    /// How many of the best rows are wanted, when it is them alone.
+    fn wanted(&self) -> Option<usize>;
     fn visit(&mut self, found: Neighbour);
 }
 
@@ -182,6 +184,10 @@ impl Visit for Best {
         false
     }
 
+    fn wanted(&self) -> Option<usize> {
+        Some(self.k)
+    }
+
     fn visit(&mut self, neighbour: Neighbour) {
         let key = if self.end == End::Near { neighbour.squared } else { -neighbour.squared };
         let ranked = Ranked { key, neighbour };
@@ -208,6 +214,10 @@ impl Visit for Crowd {
 
     fn done(&self) -> bool {
         self.needed == 0
+    }
+
+    fn wanted(&self) -> Option<usize> {
+        None
     }
 
     fn visit(&mut self, found: Neighbour) {
@@ -302,7 +312,7 @@ mod tests {
             let x = x.features().unwrap();
             let queries: Vec<usize> = (0..rows).step_by(3).collect();
             let pool: Vec<usize> = (0..rows).filter(|r| r % 7 != 0).collect();
-            for k in [1, 4, 25] {
+            for k in [1, 4, 15, 16, 25, 130] {
                 for end in [End::Near, End::Far] {
                     let slow = |&query: &usize| {
                         let mut task = Best::new(k, end);

@@ -1,6 +1,8 @@
 //! Distances screened in single precision, `|a|² + |b|² − 2 a·b`, with a bound on their error; what
 //! the bound leaves is settled in double precision, so that the result is exact.
 
+use std::ops::Range;
+
 use ndarray::{ArrayView2, Axis};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -19,19 +21,25 @@ const LANES: usize = 16;
 struct Lanes([f32; LANES]);
 
 /// Numbers of a tile of rows that stays in a core's cache.
-const TILE: usize = 1 << 15;
+const TILE: usize = 1 << 16;
+/// Panels that are looked at together before any row is: one by one, most of theirs would be among
+/// the best so far.
+const FIRST: usize = 4;
+/// Rows wanted up to which a list of bounds is kept in order.
+const SHORT: usize = 128;
+
 /// The pool in single precision, centred.
 ///
 /// With `s` = 1 for near and −1 for far ends, `s · d²` of a pair is at least
-/// `base(query) + least(row) − 2 s · product`.
+/// `base(query) − 2 (start(row) + s · product)`.
 pub(super) struct Screen<'a> {
     x: ArrayView2<'a, f64>,
     centre: Vec<f64>,
     end: End,
     /// `LANES` rows at a time, column by column.
     panels: Vec<Lanes>,
-    /// The rows' part of the bound.
-    least: Vec<[f32; LANES]>,
+    /// The rows' part of the bound, which a sum of products begins with.
+    starts: Vec<Lanes>,
     /// The error of a screened distance, relative to the sum of both squared norms.
     error: f32,
 }
@@ -51,9 +59,12 @@ impl<'a> Screen<'a> {
         let groups = pool.len().div_ceil(LANES);
         let mut panels = vec![Lanes([0.0; LANES]); groups * columns];
         // Lanes without a row are never near.
-        let mut least = vec![[f32::INFINITY; LANES]; groups];
-        panels.par_chunks_mut(columns.max(1)).zip(&mut least).zip(pool.par_chunks(LANES)).for_each(
-            |((panel, least), rows)| {
+        let mut starts = vec![Lanes([f32::NEG_INFINITY; LANES]); groups];
+        panels
+            .par_chunks_mut(columns.max(1))
+            .zip(&mut starts)
+            .zip(pool.par_chunks(LANES))
+            .for_each(|((panel, start), rows)| {
                 for (lane, &row) in rows.iter().enumerate() {
                     let mut norm = 0.0;
                     let values = x.index_axis(Axis(0), row);
@@ -62,17 +73,16 @@ impl<'a> Screen<'a> {
                         entry.0[lane] = v;
                         norm += v * v;
                     }
-                    least[lane] = part(norm, error, end);
+                    start.0[lane] = -0.5 * part(norm, error, end);
                 }
-            },
-        );
-        let fits = least.iter().flatten().take(pool.len()).all(|n| n.abs() < 1e30);
+            });
+        let fits = starts.iter().flat_map(|s| s.0).take(pool.len()).all(|s| s.abs() < 1e30);
         (fits && columns > 0 && error < 0.1).then_some(Self {
             x,
             centre,
             end,
             panels,
-            least,
+            starts,
             error,
         })
     }
@@ -86,67 +96,142 @@ impl<'a> Screen<'a> {
         tasks: &mut [V],
     ) {
         let columns = self.x.ncols();
-        let mut active: Vec<Query> = Vec::new();
-        for (at, &query) in queries.iter().enumerate() {
-            let from = self.x.index_axis(Axis(0), query).into_iter().zip(&self.centre);
-            let from: Vec<f32> = from.map(|(v, c)| (v - c) as f32).collect();
-            let norm: f32 = from.iter().map(|v| v * v).sum();
+        let sign = if self.end == End::Near { 1.0 } else { -1.0 };
+        let mut active: Vec<Query> = Vec::with_capacity(queries.len());
+        // Centred and with the end's sign.
+        let mut values: Vec<f32> = Vec::with_capacity(queries.len() * columns);
+        for (at, &row) in queries.iter().enumerate() {
+            let from = self.x.index_axis(Axis(0), row).into_iter().zip(&self.centre);
+            values.extend(from.map(|(v, c)| sign * (v - c) as f32));
+            let norm: f32 = values[at * columns..].iter().map(|v| v * v).sum();
             if norm < 1e30 {
-                active.push(Query { at, base: part(norm, self.error, self.end), values: from });
+                let base = part(norm, self.error, self.end);
+                let shortlist = tasks[at].wanted().filter(|k| *k <= SHORT).map(Shortlist::new);
+                active.push(Query { at, row, base, shortlist });
             } else {
-                plain(x, query, pool, &mut tasks[at]);
+                plain(x, row, pool, &mut tasks[at]);
+            }
+        }
+        // A lane more than rows wanted, since the query may be in the pool.
+        let few = tasks.first().and_then(V::wanted).is_some_and(|k| k < LANES);
+        let first = if few { FIRST.min(self.starts.len()) } else { 0 };
+        let begun = if few { &mut active[..] } else { &mut [] };
+        for group in begun.chunks_mut(GROUP) {
+            let mut sums = Vec::with_capacity(first * GROUP);
+            let lines = lines(group, &values, columns);
+            let any = [f32::NEG_INFINITY; GROUP];
+            self.step(0..first, &lines, any, |_, _, found, _| sums.push(*found));
+            for (i, query) in group.iter_mut().enumerate() {
+                let sums = sums.iter().skip(i).step_by(GROUP);
+                self.limit(query, sums.clone());
+                let task = &mut tasks[query.at];
+                let mut needed = self.needed(query, task);
+                for (panel, sums) in sums.enumerate() {
+                    self.visit(x, pool, (panel, sums), query, task, &mut needed);
+                }
             }
         }
         let tile = (TILE / LANES / columns).max(1);
-        for start in (0..self.least.len()).step_by(tile) {
-            let end = (start + tile).min(self.least.len());
+        for start in (first..self.starts.len()).step_by(tile) {
+            let end = (start + tile).min(self.starts.len());
             active.retain(|q| !tasks[q.at].done());
-            for group in active.chunks(GROUP) {
-                let mut lines = vec![[0.0; GROUP]; columns];
-                let mut base = [f32::INFINITY; GROUP];
-                let mut limit = [f32::NEG_INFINITY; GROUP];
-                for (i, query) in group.iter().enumerate() {
-                    base[i] = query.base;
-                    limit[i] = self.limit(&tasks[query.at]);
-                    lines.iter_mut().zip(&query.values).for_each(|(line, v)| line[i] = *v);
+            for group in active.chunks_mut(GROUP) {
+                let mut needed = [f32::INFINITY; GROUP];
+                for (needed, query) in needed.iter_mut().zip(group.iter()) {
+                    *needed = self.needed(query, &tasks[query.at]);
                 }
-                let hit = |panel: usize, i: usize, scores: &[f32; LANES], limit: &mut f32| {
-                    let query = &group[i];
+                let lines = lines(group, &values, columns);
+                self.step(start..end, &lines, needed, |panel, i, sums, needed| {
+                    let query = &mut group[i];
                     let task = &mut tasks[query.at];
-                    for (lane, score) in scores.iter().enumerate() {
-                        if *score <= *limit && !task.done() {
-                            let place = (start + panel) * LANES + lane;
-                            // Without a limit yet, lanes without a row are within it too.
-                            let row = pool.get(place).filter(|row| **row != queries[query.at]);
-                            if let Some(&row) = row {
-                                let squared = x.squared(queries[query.at], row);
-                                task.visit(Neighbour { row, squared });
-                                *limit = self.limit(task);
-                            }
-                        }
-                    }
-                };
-                Arch::new().dispatch(Step {
-                    panels: &self.panels[start * columns..end * columns],
-                    least: &self.least[start..end],
-                    lines: &lines,
-                    base,
-                    limit,
-                    twice: if self.end == End::Near { -2.0 } else { 2.0 },
-                    hit,
+                    self.visit(x, pool, (start + panel, sums), query, task, needed);
                 });
+            }
+        }
+        for query in &mut active {
+            query.settle(x, &mut tasks[query.at]);
+        }
+    }
+
+    /// Products of a group of queries with some panels.
+    fn step<H>(&self, panels: Range<usize>, lines: &[[f32; GROUP]], needed: [f32; GROUP], hit: H)
+    where
+        H: FnMut(usize, usize, &Lanes, &mut f32),
+    {
+        let starts = &self.starts[panels.clone()];
+        let columns = lines.len();
+        let panels = &self.panels[panels.start * columns..panels.end * columns];
+        Arch::new().dispatch(Step { panels, starts, lines, needed, hit });
+    }
+
+    /// Bounds a query's best by the first panels: the best of each lane are that many rows.
+    fn limit<'s>(&self, query: &mut Query, sums: impl Iterator<Item = &'s Lanes>) {
+        let Query { base, shortlist: Some(list), .. } = query else { return };
+        let mut best = [f32::INFINITY; LANES];
+        for (sums, starts) in sums.zip(&self.starts) {
+            for ((best, &sum), &start) in best.iter_mut().zip(&sums.0).zip(&starts.0) {
+                let most = *base - 2.0 * sum + self.slack(*base, start);
+                *best = if most < *best { most } else { *best };
+            }
+        }
+        best.sort_unstable_by(f32::total_cmp);
+        list.limit = list.limit.min(best[list.most.len()].next_up());
+    }
+
+    /// Takes the rows of a panel whose sums reach what is needed.
+    fn visit<V: Visit>(
+        &self,
+        x: &Features<'_>,
+        pool: &[usize],
+        (panel, sums): (usize, &Lanes),
+        query: &mut Query,
+        task: &mut V,
+        needed: &mut f32,
+    ) {
+        let enough = sums.0.iter().enumerate();
+        let enough = enough.map(|(lane, sum)| u32::from(*sum >= *needed) << lane);
+        let mut enough: u32 = enough.sum();
+        while enough != 0 {
+            let lane = enough.trailing_zeros() as usize;
+            enough &= enough - 1;
+            let sum = sums.0[lane];
+            // Lanes without a row reach it too where no limit is known yet.
+            if sum >= *needed
+                && let Some(&row) = pool.get(panel * LANES + lane)
+                && row != query.row
+            {
+                let slack = self.slack(query.base, self.starts[panel].0[lane]);
+                query.found(x, task, row, query.base - 2.0 * sum, slack);
+                *needed = self.needed(query, task);
             }
         }
     }
 
-    /// The task's limit for bounds, rounded up.
-    fn limit<V: Visit>(&self, task: &V) -> f32 {
+    /// By how much a row's screened distance may exceed its lower bound; more than twice the error.
+    fn slack(&self, base: f32, start: f32) -> f32 {
+        3.0 * self.error * (base - 2.0 * start).abs()
+    }
+
+    /// What a sum must reach to be within the task's limit, rounded down.
+    fn needed<V: Visit>(&self, query: &Query, task: &V) -> f32 {
         if task.done() {
-            return f32::NEG_INFINITY;
+            return f32::INFINITY;
         }
         let limit = if self.end == End::Near { task.limit() } else { -task.limit() };
-        (limit as f32).next_up()
+        let limit = (limit as f32).next_up();
+        let limit = query.shortlist.as_ref().map_or(limit, |list| limit.min(list.limit));
+        0.5 * (query.base - limit)
     }
+}
+
+/// A group's values, column by column.
+fn lines(group: &[Query], values: &[f32], columns: usize) -> Vec<[f32; GROUP]> {
+    let mut lines = vec![[0.0; GROUP]; columns];
+    for (i, query) in group.iter().enumerate() {
+        let values = &values[query.at * columns..];
+        lines.iter_mut().zip(values).for_each(|(line, v)| line[i] = *v);
+    }
+    lines
 }
 
 /// One side's part of the lower bound of `s · d²`.
@@ -161,26 +246,94 @@ fn part(norm: f32, error: f32, end: End) -> f32 {
 struct Query {
     /// Its place among the queries.
     at: usize,
+    row: usize,
     /// Its part of the bound.
     base: f32,
-    values: Vec<f32>,
+    shortlist: Option<Shortlist>,
 }
 
-/// Bounds of a group of queries against panels; `hit` sees a panel's bounds for a query when one
-/// is within its limit.
+impl Query {
+    /// Takes a row whose `s · d²` lies between `least` and `least + slack`.
+    fn found<V: Visit>(
+        &mut self,
+        x: &Features<'_>,
+        task: &mut V,
+        row: usize,
+        least: f32,
+        slack: f32,
+    ) {
+        match &mut self.shortlist {
+            Some(list) => {
+                list.add(row, least, slack);
+                if list.full() {
+                    self.settle(x, task);
+                }
+            }
+            None => task.visit(Neighbour { row, squared: x.squared(self.row, row) }),
+        }
+    }
+
+    /// Shows the task the rows that may still be wanted, with their exact distances.
+    fn settle<V: Visit>(&mut self, x: &Features<'_>, task: &mut V) {
+        let Some(list) = &mut self.shortlist else { return };
+        let limit = list.limit;
+        for (row, least) in list.rows.drain(..) {
+            if least <= limit {
+                task.visit(Neighbour { row, squared: x.squared(self.row, row) });
+            }
+        }
+    }
+}
+
+/// Rows that may be among the best: most of them are outdone before an exact distance is needed.
+struct Shortlist {
+    /// The smallest upper bounds, as many as rows wanted, in order.
+    most: Vec<f32>,
+    /// No row beyond this is among the best.
+    limit: f32,
+    /// Rows and their lower bounds.
+    rows: Vec<(usize, f32)>,
+}
+
+impl Shortlist {
+    fn new(k: usize) -> Self {
+        let rows = Vec::with_capacity(2 * k + 16);
+        Self { most: vec![f32::INFINITY; k], limit: f32::INFINITY, rows }
+    }
+
+    fn add(&mut self, row: usize, least: f32, slack: f32) {
+        self.rows.push((row, least));
+        let most = (least + slack).next_up();
+        let mut place = self.most.len() - 1;
+        if most < self.most[place] {
+            while place > 0 && most < self.most[place - 1] {
+                self.most[place] = self.most[place - 1];
+                place -= 1;
+            }
+            self.most[place] = most;
+            self.limit = self.limit.min(self.most[self.most.len() - 1]);
+        }
+    }
+
+    /// Whether to settle now, since of equal rows there may be any number.
+    fn full(&self) -> bool {
+        self.rows.len() >= 4 * self.most.len() + 64
+    }
+}
+
+/// Sums of products of a group of queries with panels; `hit` sees a panel's sums for a query when
+/// one is as large as needed.
 struct Step<'a, H> {
     panels: &'a [Lanes],
-    least: &'a [[f32; LANES]],
+    starts: &'a [Lanes],
     lines: &'a [[f32; GROUP]],
-    base: [f32; GROUP],
-    limit: [f32; GROUP],
-    twice: f32,
+    needed: [f32; GROUP],
     hit: H,
 }
 
 impl<H> WithSimd for Step<'_, H>
 where
-    H: FnMut(usize, usize, &[f32; LANES], &mut f32),
+    H: FnMut(usize, usize, &Lanes, &mut f32),
 {
     type Output = ();
 
@@ -198,7 +351,7 @@ where
 
 impl<H> Step<'_, H>
 where
-    H: FnMut(usize, usize, &[f32; LANES], &mut f32),
+    H: FnMut(usize, usize, &Lanes, &mut f32),
 {
     #[inline(always)]
     fn run<S: Simd, const N: usize>(mut self, simd: S) {
@@ -206,10 +359,10 @@ where
             return;
         }
         let columns = self.lines.len();
-        let twice = simd.splat_f32s(self.twice);
         let panels = self.panels.chunks_exact(columns);
-        for (at, (panel, least)) in panels.zip(self.least).enumerate() {
-            let mut sums = [[simd.splat_f32s(0.0); N]; GROUP];
+        for (at, (panel, start)) in panels.zip(self.starts).enumerate() {
+            let Some(start) = S::as_simd_f32s(&start.0).0.first_chunk::<N>() else { return };
+            let mut sums = [*start; GROUP];
             for (column, line) in panel.iter().zip(self.lines) {
                 let Some(column) = S::as_simd_f32s(&column.0).0.first_chunk::<N>() else { return };
                 for (sums, &v) in sums.iter_mut().zip(line) {
@@ -219,27 +372,25 @@ where
                     }
                 }
             }
-            let (least, _) = S::as_simd_f32s(least).0.as_chunks::<N>();
             let mut any = simd.less_than_f32s(simd.splat_f32s(1.0), simd.splat_f32s(0.0));
-            for (i, sums) in sums.iter_mut().enumerate() {
-                let base = simd.splat_f32s(self.base[i]);
-                let limit = simd.splat_f32s(self.limit[i]);
-                for (sum, &least) in sums.iter_mut().zip(&least[0]) {
-                    *sum = simd.mul_add_e_f32s(twice, *sum, simd.add_f32s(base, least));
-                    any = simd.or_m32s(any, simd.less_than_or_equal_f32s(*sum, limit));
+            for (sums, &needed) in sums.iter().zip(&self.needed) {
+                let needed = simd.splat_f32s(needed);
+                for &sum in sums {
+                    any = simd.or_m32s(any, simd.greater_than_or_equal_f32s(sum, needed));
                 }
             }
             if simd.first_true_m32s(any) == S::F32_LANES {
                 continue;
             }
             for (i, sums) in sums.iter().enumerate() {
-                let limit = simd.splat_f32s(self.limit[i]);
-                let within = |sum| simd.first_true_m32s(simd.less_than_or_equal_f32s(sum, limit));
+                let needed = simd.splat_f32s(self.needed[i]);
+                let within =
+                    |sum| simd.first_true_m32s(simd.greater_than_or_equal_f32s(sum, needed));
                 if sums.iter().any(|&sum| within(sum) < S::F32_LANES) {
-                    let mut scores = [0.0; LANES];
-                    let (out, _) = S::as_mut_simd_f32s(&mut scores);
-                    out.iter_mut().zip(sums).for_each(|(score, sum)| *score = *sum);
-                    (self.hit)(at, i, &scores, &mut self.limit[i]);
+                    let mut lanes = Lanes([0.0; LANES]);
+                    let (out, _) = S::as_mut_simd_f32s(&mut lanes.0);
+                    out.iter_mut().zip(sums).for_each(|(lane, sum)| *lane = *sum);
+                    (self.hit)(at, i, &lanes, &mut self.needed[i]);
                 }
             }
         }

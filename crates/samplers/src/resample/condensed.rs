@@ -85,13 +85,13 @@ pub(super) fn starts(
 fn condensed(x: &Features<'_>, members: &[usize], few: &[usize], start: usize) -> Vec<usize> {
     const BLOCK: usize = 512;
     let mut store = vec![start];
-    for block in members.chunks(BLOCK) {
-        // Row 0 comes first: a row of the class must be nearer, not as near.
-        let first = |near: Vec<Neighbour>| near.first().map(|n| Neighbour { row: 0, ..*n });
-        let strangers: Vec<_> = nearest(x, block, few, 1).into_iter().map(first).collect();
-        let right = crowded(x, block, &store, 1, &strangers);
+    // Row 0 comes first: a row of the class must be nearer, not as near.
+    let first = |near: Vec<Neighbour>| near.first().map(|n| Neighbour { row: 0, ..*n });
+    let strangers: Vec<_> = nearest(x, members, few, 1).into_iter().map(first).collect();
+    for (block, strangers) in members.chunks(BLOCK).zip(strangers.chunks(BLOCK)) {
+        let right = crowded(x, block, &store, 1, strangers);
         let mut new: Vec<usize> = Vec::new();
-        for ((&row, stranger), right) in block.iter().zip(&strangers).zip(right) {
+        for ((&row, stranger), right) in block.iter().zip(strangers).zip(right) {
             let nearer = |&own: &usize| {
                 stranger.is_none_or(|stranger| x.squared(row, own) < stranger.squared)
             };

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
 use counterweight_core::ensure;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::macros::resampler;
@@ -69,10 +70,14 @@ impl Resampler for NearMiss {
             };
             let sum = |found: Vec<Neighbour>| found.iter().map(|n| n.squared.sqrt()).sum::<f64>();
             let mut order: Vec<(f64, usize)> =
-                found.into_iter().map(|found| sign * sum(found)).zip(pool).collect();
-            order.sort_by(|a, b| a.0.total_cmp(&b.0));
+                found.into_par_iter().map(|found| sign * sum(found)).zip(pool).collect();
+            let wanted = targets[class].min(order.len());
+            if wanted < order.len() {
+                order
+                    .select_nth_unstable_by(wanted, |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+            }
             members.iter().for_each(|&row| keep[row] = false);
-            order.iter().take(targets[class]).for_each(|o| keep[o.1] = true);
+            order[..wanted].iter().for_each(|o| keep[o.1] = true);
         }
         Ok(kept(y, |row| keep[row]))
     }
