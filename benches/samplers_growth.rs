@@ -1,6 +1,7 @@
 //! Time and peak memory of resamplers as the table grows: `cargo bench --bench samplers_growth`,
-//! with `-- METHOD ROWS` for one of them, `-- METHOD ROWS graph` with approximate neighbours. Each run is a process of its own; memory is what its
-//! peak exceeds the table before and after resampling by (Linux).
+//! with `-- METHOD ROWS` for one of them, `-- METHOD ROWS graph` with approximate neighbours. Each
+//! run is a process of its own; memory is what its peak exceeds the table before and after
+//! resampling by (Linux).
 
 use std::env;
 use std::process::Command;
@@ -11,7 +12,7 @@ use ndarray::Array2;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 const COLUMNS: usize = 32;
-const METHODS: [&str; 16] = [
+const METHODS: [&str; 23] = [
     "random_over",
     "random_under",
     "smote",
@@ -19,7 +20,13 @@ const METHODS: [&str; 16] = [
     "adasyn",
     "kmeans_smote",
     "smote_nc",
+    "smote_n",
+    "safe_level_smote",
+    "geometric_smote",
+    "prowsyn",
     "mwmote",
+    "svm_smote",
+    "cluster_centroids",
     "near_miss",
     "tomek_links",
     "one_sided_selection",
@@ -28,6 +35,7 @@ const METHODS: [&str; 16] = [
     "repeated_edited_nn",
     "neighbourhood_cleaning",
     "condensed_nn",
+    "smote_tomek",
 ];
 
 fn main() {
@@ -48,7 +56,7 @@ fn main() {
             for name in METHODS.iter().filter(|m| methods.is_empty() || methods[0] == **m) {
                 for rows in [10_000, 100_000, 1_000_000] {
                     // Neighbours of every row take a hundred times as long.
-                    let pairs = METHODS[8..].contains(name) || *name == "mwmote";
+                    let pairs = METHODS[7..].contains(name);
                     if rows == 1_000_000 && pairs {
                         continue;
                     }
@@ -75,7 +83,8 @@ fn one(method: &str, rows: usize, graph: bool) {
     let x = Array2::from_shape_fn((rows, COLUMNS), |(row, column)| {
         let normal: f64 = (0..6).map(|_| rng.random::<f64>() - 0.5).sum::<f64>() * 2f64.sqrt();
         let v = normal + if column < 10 { y[row] as f64 } else { 0.0 };
-        if method == "smote_nc" && column < 8 { (v * 2.0).round().clamp(-2.0, 3.0) } else { v }
+        let code = method == "smote_n" || method == "smote_nc" && column < 8;
+        if code { (v * 2.0).round().clamp(-2.0, 3.0) } else { v }
     });
     let before = peak();
     let start = Instant::now();

@@ -4,6 +4,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
+/// Ids from which on a number is taken for an identifier, not for a class.
+const MOST: usize = 1 << 24;
+
+/// How many classes there are when ids are counted from 0: one more than the largest of
+/// `(row, id)`; 0 without any.
+///
+/// # Errors
+/// [`Error::ClassId`] for an id of 2²⁴ or more, since a count would be kept for each id below it.
+/// [`LabelEncoder`] numbers such identifiers.
+///
+/// ```
+/// use counterweight_core::class_count;
+///
+/// assert_eq!(class_count([2, 0, 2].into_iter().enumerate())?, 3);
+/// assert!(class_count([0, 4_006_381_333_931].into_iter().enumerate()).is_err());
+/// # Ok::<(), counterweight_core::Error>(())
+/// ```
+pub fn class_count(ids: impl IntoIterator<Item = (usize, usize)>) -> Result<usize> {
+    match ids.into_iter().max_by_key(|(_, id)| *id) {
+        Some((row, id)) if id >= MOST => Err(Error::ClassId { id, row, classes: MOST }),
+        largest => Ok(largest.map_or(0, |(_, id)| id + 1)),
+    }
+}
+
 /// Maps external labels (strings, numbers as strings) to class ids `0..C`.
 ///
 /// Ids follow the labels' sorted order, so the mapping does not depend on the

@@ -36,7 +36,7 @@ pub use duplicates::{Duplicates, normalise};
 pub use error::{Error, Result};
 pub use io::write_atomic;
 pub use kolmogorov::kolmogorov_smirnov;
-pub use labels::LabelEncoder;
+pub use labels::{LabelEncoder, class_count};
 pub use lbfgs::minimise;
 pub use profile::{ClassProfile, Segment, SegmentRule};
 pub use progress::{NoProgress, Progress, TerminalProgress};

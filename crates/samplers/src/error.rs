@@ -32,6 +32,18 @@ pub enum Error {
         /// Examples needed.
         needed: usize,
     },
+    /// A class too large for a method that keeps the distances of all its pairs.
+    #[error("class {class} has {got} examples; {method} keeps the distances of at most {most}")]
+    TooMany {
+        /// The method.
+        method: &'static str,
+        /// The class id.
+        class: usize,
+        /// Its examples.
+        got: usize,
+        /// The most examples.
+        most: usize,
+    },
     /// A target count on the wrong side of what the class has.
     #[error("class {class} has {got} examples; {method} cannot make it {wanted}")]
     Target {

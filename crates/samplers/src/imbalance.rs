@@ -1,4 +1,4 @@
-use counterweight_core::{ClassProfile, derive, ensure, ensure_length, rng};
+use counterweight_core::{ClassProfile, class_count, derive, ensure, ensure_length, rng};
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
@@ -66,10 +66,10 @@ impl Imbalance {
     /// class's for the exponential and the step form, so that every count can be had.
     ///
     /// # Errors
-    /// As [`counts`](Self::counts), for no labels, and for a class with fewer rows than it
-    /// should keep.
+    /// As [`counts`](Self::counts), for no labels, for an id of 2²⁴ or more, and for a class with
+    /// fewer rows than it should keep.
     pub fn plan(&self, labels: &[usize], seed: u64) -> Result<Plan> {
-        let classes = labels.iter().max().map_or(0, |&c| c + 1);
+        let classes = class_count(labels.iter().copied().enumerate())?;
         let names: Vec<String> = (0..classes).map(|c| c.to_string()).collect();
         let profile = ClassProfile::from_labels(labels, &names)?;
         let max = profile.counts().iter().min().copied().unwrap_or(0) as usize;

@@ -38,6 +38,7 @@ mod resample;
 mod reservoir;
 mod strategy;
 mod table;
+mod value_difference;
 
 #[cfg(feature = "burn")]
 pub use adapters::{PlannedDataset, PlannedItem, SampledDataset};

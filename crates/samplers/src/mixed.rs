@@ -1,6 +1,11 @@
 //! Distances of rows with categories.
 
+use std::sync::Arc;
+
 use ndarray::{Array2, ArrayView2, Axis};
+use rayon::prelude::*;
+
+use crate::value_difference::ValueDifference;
 
 /// Rows of numbers and codes with a cost for each pair of codes of a column.
 #[derive(Debug, Clone)]
@@ -17,8 +22,8 @@ pub(crate) struct Mixed {
 pub(crate) enum Costs {
     /// As much for any two.
     Equal(f64),
-    /// By column, `[codes, codes]`.
-    Tables(Vec<Array2<f64>>),
+    /// By column.
+    Differences(Arc<Vec<ValueDifference>>),
 }
 
 /// Columns of an embedding that still pay.
@@ -47,14 +52,14 @@ impl Mixed {
         Self { numbers, codes, costs: Costs::Equal(cost), embedded }
     }
 
-    /// Codes of each column cost what its table says; `embedded`, if any, has these distances.
-    pub(crate) fn tables(
+    /// Codes of each column cost their difference; `embedded`, if any, has these distances.
+    pub(crate) fn differences(
         codes: Array2<u32>,
-        tables: Vec<Array2<f64>>,
+        differences: Arc<Vec<ValueDifference>>,
         embedded: Option<Array2<f64>>,
     ) -> Self {
         let numbers = Array2::zeros((codes.nrows(), 0));
-        Self { numbers, codes, costs: Costs::Tables(tables), embedded }
+        Self { numbers, codes, costs: Costs::Differences(differences), embedded }
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -77,9 +82,10 @@ impl Mixed {
         numbers
             + match &self.costs {
                 Costs::Equal(cost) => *cost * pairs.filter(|(a, b)| a != b).count() as f64,
-                Costs::Tables(tables) => {
-                    pairs.zip(tables).map(|((&a, &b), table)| table[[a as usize, b as usize]]).sum()
-                }
+                Costs::Differences(columns) => pairs
+                    .zip(columns.iter())
+                    .map(|((&a, &b), column)| column.squared(a as usize, b as usize))
+                    .sum(),
             }
     }
 }
@@ -92,18 +98,21 @@ fn levels(codes: &Array2<u32>) -> Vec<usize> {
 
 /// The distinct values of columns as codes from 0, in order of value, and the values.
 pub(crate) fn coded(x: ArrayView2<'_, f64>, columns: &[usize]) -> (Array2<u32>, Vec<Vec<f64>>) {
-    let mut codes = Array2::zeros((x.nrows(), columns.len()));
-    let mut all = Vec::with_capacity(columns.len());
-    for (at, &column) in columns.iter().enumerate() {
-        let column = x.index_axis(Axis(1), column);
-        let mut values: Vec<f64> = column.to_vec();
+    let values = |&column: &usize| {
+        let mut values: Vec<f64> = x.index_axis(Axis(1), column).to_vec();
         values.sort_unstable_by(f64::total_cmp);
         values.dedup();
-        for (code, v) in codes.index_axis_mut(Axis(1), at).iter_mut().zip(column) {
-            // −0 and 0 are one category.
-            *code = values.partition_point(|value| value < v) as u32;
-        }
-        all.push(values);
-    }
+        values
+    };
+    let all: Vec<Vec<f64>> = columns.par_iter().map(values).collect();
+    let mut codes = Array2::zeros((x.nrows(), columns.len()));
+    codes.axis_iter_mut(Axis(0)).into_par_iter().zip(x.axis_iter(Axis(0))).for_each(
+        |(mut codes, row)| {
+            for ((code, &column), values) in codes.iter_mut().zip(columns).zip(&all) {
+                // −0 and 0 are one category.
+                *code = values.partition_point(|value| *value < row[column]) as u32;
+            }
+        },
+    );
     (codes, all)
 }

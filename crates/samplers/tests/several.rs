@@ -90,7 +90,7 @@ fn smogn_is_noise_where_neighbours_are_far() {
 #[test]
 fn minority_labels_are_those_above_the_mean() {
     let sets: Vec<Vec<usize>> = vec![vec![0], vec![0, 1], vec![0], vec![0, 2], vec![0, 1], vec![0]];
-    let imbalance = LabelImbalance::of(&sets);
+    let imbalance = LabelImbalance::of(&sets).unwrap();
     assert_eq!(imbalance.counts(), [6, 2, 1]);
     assert_eq!(imbalance.ratios(), [Some(1.0), Some(3.0), Some(6.0)]);
     assert!((imbalance.mean() - 10.0 / 3.0).abs() < 1e-12);
@@ -417,6 +417,33 @@ fn classes_without_rows_count_as_nothing() {
     let x = Array2::<f64>::zeros((7, 1));
     let plan = RandomUnder::new().plan(&x, &[0, 0, 0, 0, 0, 1, 1]).unwrap();
     assert_eq!(plan.labels(), [0, 0, 1, 1]);
+}
+
+#[test]
+fn identifiers_and_many_categories_do_not_exhaust_the_memory() {
+    use counterweight_samplers::{
+        ClassAware, Error, Imbalance, IndexSampler, Mwmote, Resampler, SmoteN, Weighted,
+    };
+
+    // Article numbers for labels.
+    let labels = [0, 0, 0, 4_006_381_333_931];
+    let epoch = ClassAware::new(&labels, 1).unwrap().epoch(0);
+    assert_eq!(epoch.iter().filter(|row| **row == 3).count(), 2);
+    assert!(Weighted::new(&labels, &[1.0, 1.0], 1).is_err());
+    assert!(Weighted::new(&[usize::MAX], &[1.0], 1).is_err());
+    let even = Imbalance::Exponential { factor: 10.0 };
+    assert!(even.plan(&labels, 1).unwrap_err().to_string().contains("4006381333931 at row 3"));
+    assert!(LabelImbalance::of(&[vec![1], vec![0, usize::MAX]]).is_err());
+
+    // Every row a category of its own: a table of all pairs would have 80 GB.
+    let x = Array2::from_shape_fn((100_000, 1), |(r, _)| r as f64);
+    let y: Vec<usize> = (0..100_000).map(|r| (r % 1000).min(2)).collect();
+    let plan = SmoteN::new().with_strategy(Strategy::Counts([(0, 200)].into()));
+    assert_eq!(plan.plan(&x, &y).unwrap().len(), 100_100);
+
+    let y: Vec<usize> = (0..100_000).map(|r| usize::from(r < 32_769)).collect();
+    let error = Mwmote::new().plan(&x, &y).unwrap_err();
+    assert!(matches!(error, Error::TooMany { class: 1, got: 32_769, most: 32_768, .. }));
 }
 
 #[cfg(feature = "burn")]

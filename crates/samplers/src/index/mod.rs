@@ -8,9 +8,10 @@ mod square_root;
 mod uniform;
 mod weighted;
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-use counterweight_core::{ClassProfile, ensure, rng};
+use counterweight_core::{ensure, rng};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
@@ -108,17 +109,15 @@ pub(crate) struct ByClass {
 
 impl ByClass {
     pub(crate) fn new(labels: &[usize], seed: u64, weight: impl Fn(f64) -> f64) -> Result<Self> {
-        let classes = labels.iter().max().map_or(0, |&c| c + 1);
-        let names: Vec<String> = (0..classes).map(|c| c.to_string()).collect();
-        // Refuses empty labels.
-        let profile = ClassProfile::from_labels(labels, &names)?;
-        let mut rows = vec![Vec::new(); classes];
-        for (row, &class) in labels.iter().enumerate() {
-            rows[class].push(row);
+        if labels.is_empty() {
+            return Err(counterweight_core::Error::Empty { what: "labels" }.into());
         }
-        rows.retain(|r| !r.is_empty());
-        let counts = profile.counts().iter().enumerate().filter(|c| *c.1 > 0);
-        let (classes, weights) = counts.map(|(class, &n)| (class, weight(n as f64))).unzip();
+        let mut by_class: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (row, &class) in labels.iter().enumerate() {
+            by_class.entry(class).or_default().push(row);
+        }
+        let weights = by_class.values().map(|rows| weight(rows.len() as f64)).collect();
+        let (classes, rows) = by_class.into_iter().unzip();
         Ok(Self { rows, classes, weights, len: labels.len(), seed })
     }
 

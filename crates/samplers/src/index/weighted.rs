@@ -18,7 +18,7 @@ impl Weighted {
         for &w in weights {
             ensure("weight", w, w >= 0.0 && w.is_finite(), "[0, inf)")?;
         }
-        let classes = labels.iter().max().map_or(0, |&c| c + 1);
+        let classes = labels.iter().max().map_or(0, |&c| c.saturating_add(1));
         // More weights than classes seen are fine: a class may have no rows here.
         ensure_length("weights", weights.len(), classes.max(weights.len()))?;
         let mut sampler = ByClass::new(labels, seed, |n| n)?;

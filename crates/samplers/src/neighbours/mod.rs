@@ -66,12 +66,10 @@ fn best(
     k: usize,
     end: End,
 ) -> Vec<Vec<Neighbour>> {
-    let empty = || queries.iter().map(|_| Best::new(k, end)).collect();
     if k == 0 {
         return vec![Vec::new(); queries.len()];
     }
-    let found: Vec<Best> = scan(x, queries, pool, end, empty());
-    let found: Vec<Vec<Neighbour>> = found.into_par_iter().map(Best::sorted).collect();
+    let found = scan(x, queries, pool, end, |_| Best::new(k, end), Best::sorted);
     if let Some(search) = by_graph(x, queries, pool, end) {
         let step = queries.len().div_ceil(CHECKED);
         let checked: Vec<(usize, usize)> = (0..queries.len())
@@ -118,8 +116,8 @@ pub(crate) fn crowded(
 ) -> Vec<bool> {
     // Without a stranger every row is nearer.
     let edge = Neighbour { row: usize::MAX, squared: f64::INFINITY };
-    let tasks = than.iter().map(|than| Crowd { needed, than: than.unwrap_or(edge) }).collect();
-    scan(x, queries, pool, End::Near, tasks).into_iter().map(|crowd| crowd.needed == 0).collect()
+    let task = |at: usize| Crowd { needed, than: than[at].unwrap_or(edge) };
+    scan(x, queries, pool, End::Near, task, |crowd| crowd.needed == 0)
 }
 
 /// What a scan does with the rows it finds.
@@ -167,7 +165,11 @@ impl Best {
     }
 
     fn sorted(self) -> Vec<Neighbour> {
-        self.found.into_sorted_vec().into_iter().map(|ranked| ranked.neighbour).collect()
+        let ranked = self.found.into_sorted_vec();
+        // Memory of its own and no more: there is one for each query.
+        let mut found = Vec::with_capacity(ranked.len());
+        found.extend(ranked.iter().map(|ranked| ranked.neighbour));
+        found
     }
 }
 
@@ -232,41 +234,48 @@ const FEW: usize = 4;
 /// Below this many distances the plain loop is as fast.
 const SMALL: usize = 1 << 14;
 
-fn scan<V: Visit>(
+/// What becomes of each query's task, made from its place among the queries.
+fn scan<V: Visit, R: Send>(
     x: &Features<'_>,
     queries: &[usize],
     pool: &[usize],
     end: End,
-    mut tasks: Vec<V>,
-) -> Vec<V> {
+    task: impl Fn(usize) -> V + Sync,
+    finish: impl Fn(V) -> R + Sync,
+) -> Vec<R> {
+    let each = |search: &(dyn Fn(usize, usize, &mut V) + Sync)| {
+        let one = |(at, &query): (usize, &usize)| {
+            let mut task = task(at);
+            search(at, query, &mut task);
+            finish(task)
+        };
+        queries.par_iter().enumerate().map(one).collect()
+    };
     if let (Some(search), Some(dense)) = (by_graph(x, queries, pool, end), x.euclidean()) {
         let Search { links, effort, seed, .. } = *search;
         let graph = Graph::new(dense, pool, links, effort, seed);
         let candidates = graph.candidates(dense, queries);
-        tasks.par_iter_mut().zip(queries).zip(candidates).for_each(|((task, &query), near)| {
-            let pool: Vec<usize> = near.into_iter().map(|place| pool[place]).collect();
+        return each(&|at, query, task| {
+            let pool: Vec<usize> = candidates[at].iter().map(|&place| pool[place]).collect();
             plain(x, query, &pool, task);
         });
-        return tasks;
     }
     let many = queries.len() * pool.len() > SMALL;
     let dense = x.euclidean().filter(|_| many);
     if let Some(few) = dense.filter(|x| x.ncols() <= FEW && end == End::Near) {
         let tree = Tree::new(few, pool);
-        tasks.par_iter_mut().zip(queries).for_each(|(task, &query)| tree.search(x, query, task));
-        return tasks;
+        return each(&|_, query, task| tree.search(x, query, task));
     }
-    let screen = dense.and_then(|x| Screen::new(x, pool, end));
-    match screen {
-        Some(screen) => tasks
-            .par_chunks_mut(QUERIES)
-            .zip(queries.par_chunks(QUERIES))
-            .for_each(|(tasks, queries)| screen.block(x, queries, pool, tasks)),
-        None => {
-            tasks.par_iter_mut().zip(queries).for_each(|(task, &query)| plain(x, query, pool, task))
-        }
-    }
-    tasks
+    let Some(screen) = dense.and_then(|x| Screen::new(x, pool, end)) else {
+        return each(&|_, query, task| plain(x, query, pool, task));
+    };
+    let block = |(block, queries): (usize, &[usize])| {
+        let first = block * QUERIES;
+        let mut tasks: Vec<V> = (first..first + queries.len()).map(&task).collect();
+        screen.block(x, queries, pool, &mut tasks);
+        tasks.into_iter().map(&finish).collect::<Vec<R>>()
+    };
+    queries.par_chunks(QUERIES).enumerate().flat_map_iter(block).collect()
 }
 
 /// Every row by its exact distance.

@@ -97,6 +97,12 @@ impl<'a> Screen<'a> {
     ) {
         let columns = self.x.ncols();
         let sign = if self.end == End::Near { 1.0 } else { -1.0 };
+        let wanted = tasks.first().and_then(V::wanted).filter(|k| *k <= SHORT);
+        // One allocation for all lists: many small ones among the results leave gaps.
+        let (k, room) = wanted.map_or((1, 1), |k| (k, 2 * k + 32));
+        let mut most = vec![f32::INFINITY; k * queries.len()];
+        let mut rows = vec![(0, 0.0); room * queries.len()];
+        let mut lists = most.chunks_exact_mut(k).zip(rows.chunks_exact_mut(room));
         let mut active: Vec<Query> = Vec::with_capacity(queries.len());
         // Centred and with the end's sign.
         let mut values: Vec<f32> = Vec::with_capacity(queries.len() * columns);
@@ -106,14 +112,15 @@ impl<'a> Screen<'a> {
             let norm: f32 = values[at * columns..].iter().map(|v| v * v).sum();
             if norm < 1e30 {
                 let base = part(norm, self.error, self.end);
-                let shortlist = tasks[at].wanted().filter(|k| *k <= SHORT).map(Shortlist::new);
+                let list = lists.next().filter(|_| wanted.is_some());
+                let shortlist = list.map(|(most, rows)| Shortlist::new(most, rows));
                 active.push(Query { at, row, base, shortlist });
             } else {
                 plain(x, row, pool, &mut tasks[at]);
             }
         }
         // A lane more than rows wanted, since the query may be in the pool.
-        let few = tasks.first().and_then(V::wanted).is_some_and(|k| k < LANES);
+        let few = wanted.is_some_and(|k| k < LANES);
         let first = if few { FIRST.min(self.starts.len()) } else { 0 };
         let begun = if few { &mut active[..] } else { &mut [] };
         for group in begun.chunks_mut(GROUP) {
@@ -165,7 +172,7 @@ impl<'a> Screen<'a> {
     }
 
     /// Bounds a query's best by the first panels: the best of each lane are that many rows.
-    fn limit<'s>(&self, query: &mut Query, sums: impl Iterator<Item = &'s Lanes>) {
+    fn limit<'s>(&self, query: &mut Query<'_>, sums: impl Iterator<Item = &'s Lanes>) {
         let Query { base, shortlist: Some(list), .. } = query else { return };
         let mut best = [f32::INFINITY; LANES];
         for (sums, starts) in sums.zip(&self.starts) {
@@ -184,7 +191,7 @@ impl<'a> Screen<'a> {
         x: &Features<'_>,
         pool: &[usize],
         (panel, sums): (usize, &Lanes),
-        query: &mut Query,
+        query: &mut Query<'_>,
         task: &mut V,
         needed: &mut f32,
     ) {
@@ -213,7 +220,7 @@ impl<'a> Screen<'a> {
     }
 
     /// What a sum must reach to be within the task's limit, rounded down.
-    fn needed<V: Visit>(&self, query: &Query, task: &V) -> f32 {
+    fn needed<V: Visit>(&self, query: &Query<'_>, task: &V) -> f32 {
         if task.done() {
             return f32::INFINITY;
         }
@@ -225,7 +232,7 @@ impl<'a> Screen<'a> {
 }
 
 /// A group's values, column by column.
-fn lines(group: &[Query], values: &[f32], columns: usize) -> Vec<[f32; GROUP]> {
+fn lines(group: &[Query<'_>], values: &[f32], columns: usize) -> Vec<[f32; GROUP]> {
     let mut lines = vec![[0.0; GROUP]; columns];
     for (i, query) in group.iter().enumerate() {
         let values = &values[query.at * columns..];
@@ -243,16 +250,16 @@ fn part(norm: f32, error: f32, end: End) -> f32 {
 }
 
 /// A query that still looks for rows.
-struct Query {
+struct Query<'l> {
     /// Its place among the queries.
     at: usize,
     row: usize,
     /// Its part of the bound.
     base: f32,
-    shortlist: Option<Shortlist>,
+    shortlist: Option<Shortlist<'l>>,
 }
 
-impl Query {
+impl Query<'_> {
     /// Takes a row whose `s · d²` lies between `least` and `least + slack`.
     fn found<V: Visit>(
         &mut self,
@@ -276,48 +283,51 @@ impl Query {
     /// Shows the task the rows that may still be wanted, with their exact distances.
     fn settle<V: Visit>(&mut self, x: &Features<'_>, task: &mut V) {
         let Some(list) = &mut self.shortlist else { return };
-        let limit = list.limit;
-        for (row, least) in list.rows.drain(..) {
-            if least <= limit {
+        for &(row, least) in &list.rows[..list.len] {
+            if least <= list.limit {
                 task.visit(Neighbour { row, squared: x.squared(self.row, row) });
             }
         }
+        list.len = 0;
     }
 }
 
 /// Rows that may be among the best: most of them are outdone before an exact distance is needed.
-struct Shortlist {
+struct Shortlist<'l> {
     /// The smallest upper bounds, as many as rows wanted, in order.
-    most: Vec<f32>,
+    most: &'l mut [f32],
     /// No row beyond this is among the best.
     limit: f32,
-    /// Rows and their lower bounds.
-    rows: Vec<(usize, f32)>,
+    /// Rows and their lower bounds, the first `len` of them.
+    rows: &'l mut [(usize, f32)],
+    len: usize,
 }
 
-impl Shortlist {
-    fn new(k: usize) -> Self {
-        let rows = Vec::with_capacity(2 * k + 16);
-        Self { most: vec![f32::INFINITY; k], limit: f32::INFINITY, rows }
+impl<'l> Shortlist<'l> {
+    fn new(most: &'l mut [f32], rows: &'l mut [(usize, f32)]) -> Self {
+        Self { most, limit: f32::INFINITY, rows, len: 0 }
     }
 
+    /// Adds a row to a list that is not full.
     fn add(&mut self, row: usize, least: f32, slack: f32) {
-        self.rows.push((row, least));
+        self.rows[self.len] = (row, least);
+        self.len += 1;
         let most = (least + slack).next_up();
-        let mut place = self.most.len() - 1;
+        let last = self.most.len() - 1;
+        let mut place = last;
         if most < self.most[place] {
             while place > 0 && most < self.most[place - 1] {
                 self.most[place] = self.most[place - 1];
                 place -= 1;
             }
             self.most[place] = most;
-            self.limit = self.limit.min(self.most[self.most.len() - 1]);
+            self.limit = self.limit.min(self.most[last]);
         }
     }
 
     /// Whether to settle now, since of equal rows there may be any number.
     fn full(&self) -> bool {
-        self.rows.len() >= 4 * self.most.len() + 64
+        self.len == self.rows.len()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use counterweight_core::{derive, ensure, ensure_length, rng};
+use counterweight_core::{class_count, derive, ensure, ensure_length, rng};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
@@ -34,14 +34,18 @@ impl LabelImbalance {
     }
 
     /// From the labels of each example.
-    pub fn of(labels: &[Vec<usize>]) -> Self {
-        let most = labels.iter().flatten().max().map_or(0, |most| most + 1);
-        let mut counts = vec![0; most];
+    ///
+    /// # Errors
+    /// [`Error::Data`](crate::Error::Data) for a label of 2²⁴ or more.
+    pub fn of(labels: &[Vec<usize>]) -> Result<Self> {
+        let each = labels.iter().enumerate();
+        let each = each.flat_map(|(row, set)| set.iter().map(move |&label| (row, label)));
+        let mut counts = vec![0; class_count(each)?];
         for set in labels {
             let set: BTreeSet<usize> = set.iter().copied().collect();
             set.into_iter().for_each(|label| counts[label] += 1);
         }
-        Self { counts }
+        Ok(Self { counts })
     }
 
     /// How many examples have each label.
@@ -123,13 +127,13 @@ impl MlRos {
     ///
     /// # Errors
     /// [`OutOfRange`](counterweight_core::OutOfRange) for the share, [`Error::Data`](crate::Error::Data) without
-    /// examples.
+    /// examples and as [`LabelImbalance::of`].
     pub fn plan(&self, labels: &[Vec<usize>]) -> Result<MultiLabelPlan> {
         ensure("share", self.share, self.share > 0.0 && self.share.is_finite(), "(0, inf)")?;
         if labels.is_empty() {
             return Err(counterweight_core::Error::Empty { what: "labels" }.into());
         }
-        let start = LabelImbalance::of(labels);
+        let start = LabelImbalance::of(labels)?;
         let mean = start.mean();
         let (mut rows, mut sets) = begun(labels);
         let mut counts = start.counts().to_vec();
@@ -203,7 +207,7 @@ impl MlSmote {
         x.ensure_finite()?;
         let (mut rows, mut sets) = begun(labels);
         let mut unchanged = Vec::new();
-        for label in LabelImbalance::of(labels).minority() {
+        for label in LabelImbalance::of(labels)?.minority() {
             let members = bag(labels, label);
             if members.len() <= self.k {
                 unchanged.push(label);

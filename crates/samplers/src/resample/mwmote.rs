@@ -16,6 +16,8 @@ const METHOD: &str = "MWMOTE";
 /// The bound on closeness and its scale, C_f(th) and CMAX of the paper.
 const CLOSENESS: f64 = 5.0;
 const SCALE: f64 = 2.0;
+/// Rows of a class whose distances may be kept.
+const MOST: usize = 1 << 15;
 
 resampler! {
     /// MWMOTE, majority weighted minority over-sampling (Barua, Islam, Yao and Murase, TKDE 2014):
@@ -30,7 +32,8 @@ resampler! {
     /// 4. Clusters are average linkage, cut at `cluster` times the mean distance to the nearest
     ///    row of the class.
     ///
-    /// Clustering keeps n²/2 distances of a class in single precision: 50 MB for 5,000 rows.
+    /// Clustering keeps n²/2 distances of a class in single precision: 50 MB for 5,000 rows. A class
+    /// that grows may have 32,768 rows at most (2.1 GB).
     Mwmote {
         /// Sets the final counts; every class grows to the largest by default.
         with_strategy(strategy: Strategy = Strategy::Auto),
@@ -55,6 +58,11 @@ impl Resampler for Mwmote {
         ensure_neighbours("noise_k", self.noise_k, y.len(), METHOD)?;
         let all: Vec<usize> = (0..y.len()).collect();
         let growing = growths(&rows, &self.strategy, self.seed, METHOD)?;
+        if let Some(Growth { class, members, .. }) = growing.iter().find(|g| g.members.len() > MOST)
+        {
+            let (class, got) = (*class, members.len());
+            return Err(Error::TooMany { method: METHOD, class, got, most: MOST });
+        }
         let mut planned = begun(y, &growing);
         for growth in growing {
             let Growth { class, members, wanted, mut rng } = growth;

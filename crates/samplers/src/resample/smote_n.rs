@@ -1,11 +1,15 @@
+use std::sync::Arc;
+
 use counterweight_core::ensure;
 use ndarray::{Array2, ArrayView2, Axis};
+use rayon::prelude::*;
 
 use super::macros::resampler;
 use super::smote_nc::vote;
 use super::{Resampler, begun, ensure_members, growths, rows_by_class};
 use crate::mixed::{Mixed, coded};
 use crate::plan::Details;
+use crate::value_difference::ValueDifference;
 use crate::{Plan, Result, Strategy, Table};
 
 const METHOD: &str = "SMOTE-N";
@@ -43,54 +47,37 @@ impl SmoteN {
     }
 }
 
-/// P(class | category) of every column.
+/// The value difference of every column.
 struct Metric {
     codes: Array2<u32>,
-    /// By column, `[categories, classes]`.
-    shares: Vec<Array2<f64>>,
+    columns: Arc<Vec<ValueDifference>>,
+    /// Whether there are two classes.
+    two: bool,
 }
 
 impl Metric {
     fn new(x: ArrayView2<'_, f64>, y: &[usize], classes: &[usize]) -> Self {
         let columns: Vec<usize> = (0..x.ncols()).collect();
         let (codes, values) = coded(x, &columns);
-        let share = |(column, values): (usize, &Vec<f64>)| {
-            let mut counts = Array2::<f64>::zeros((values.len(), classes.len()));
-            for (&code, class) in codes.index_axis(Axis(1), column).iter().zip(y) {
-                counts[[code as usize, classes.partition_point(|c| c < class)]] += 1.0;
-            }
-            for mut line in counts.outer_iter_mut() {
-                let sum = line.sum();
-                // A −0 beside 0 has a value of its own and no rows.
-                line /= if sum > 0.0 { sum } else { 1.0 };
-            }
-            counts
+        let y: Vec<u32> =
+            y.iter().map(|class| classes.partition_point(|c| c < class) as u32).collect();
+        let column = |(column, values): (usize, &Vec<f64>)| {
+            ValueDifference::new(codes.index_axis(Axis(1), column), values.len(), &y)
         };
-        let shares = values.iter().enumerate().map(share).collect();
-        Self { codes, shares }
+        let columns = values.par_iter().enumerate().map(column).collect();
+        Self { codes, columns: Arc::new(columns), two: classes.len() == 2 }
     }
 
     /// Some rows with the costs of their categories.
     fn of(&self, rows: &[usize]) -> Mixed {
         let codes = self.codes.select(Axis(0), rows);
-        let table = |shares: &Array2<f64>| {
-            let n = shares.nrows();
-            Array2::from_shape_fn((n, n), |(a, b)| {
-                let lines =
-                    shares.index_axis(Axis(0), a).into_iter().zip(shares.index_axis(Axis(0), b));
-                let gap: f64 = lines.map(|(a, b)| (a - b).abs()).sum();
-                gap * gap
-            })
-        };
-        let tables = self.shares.iter().map(table).collect();
         // Of two classes both shares differ alike: the metric is Euclidean on twice one of them.
-        let two = self.shares.iter().all(|shares| shares.ncols() == 2);
-        let embedded = two.then(|| {
+        let embedded = self.two.then(|| {
             Array2::from_shape_fn(codes.dim(), |(row, column)| {
-                2.0 * self.shares[column][[codes[[row, column]] as usize, 0]]
+                2.0 * self.columns[column].first(codes[[row, column]] as usize)
             })
         });
-        Mixed::tables(codes, tables, embedded)
+        Mixed::differences(codes, self.columns.clone(), embedded)
     }
 }
 
