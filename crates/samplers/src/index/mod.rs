@@ -8,7 +8,6 @@ mod square_root;
 mod uniform;
 mod weighted;
 
-use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use counterweight_core::{ensure, rng};
@@ -24,6 +23,7 @@ pub use uniform::Uniform;
 pub use weighted::Weighted;
 
 use crate::Result;
+use crate::resample::by_class;
 
 /// Chooses the rows of an epoch from the labels alone.
 pub trait IndexSampler: Debug + Send + Sync {
@@ -109,13 +109,7 @@ pub(crate) struct ByClass {
 
 impl ByClass {
     pub(crate) fn new(labels: &[usize], seed: u64, weight: impl Fn(f64) -> f64) -> Result<Self> {
-        if labels.is_empty() {
-            return Err(counterweight_core::Error::Empty { what: "labels" }.into());
-        }
-        let mut by_class: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        for (row, &class) in labels.iter().enumerate() {
-            by_class.entry(class).or_default().push(row);
-        }
+        let by_class = by_class(labels)?;
         let weights = by_class.values().map(|rows| weight(rows.len() as f64)).collect();
         let (classes, rows) = by_class.into_iter().unzip();
         Ok(Self { rows, classes, weights, len: labels.len(), seed })

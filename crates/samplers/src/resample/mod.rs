@@ -100,6 +100,11 @@ fn rows_by_class(x: &Features<'_>, y: &[usize]) -> Result<BTreeMap<usize, Vec<us
 /// The rows of each class.
 fn grouped(x: &Features<'_>, y: &[usize]) -> Result<BTreeMap<usize, Vec<usize>>> {
     counterweight_core::ensure_length("labels", y.len(), x.rows())?;
+    by_class(y)
+}
+
+/// The rows of each class, of which there is one at least.
+pub(crate) fn by_class(y: &[usize]) -> Result<BTreeMap<usize, Vec<usize>>> {
     if y.is_empty() {
         return Err(counterweight_core::Error::Empty { what: "labels" }.into());
     }
