@@ -262,12 +262,15 @@ fn networks_learn_a_small_table_in_a_few_seconds() {
     let vae = Tvae::new().with_epochs(80).with_batch(100);
     let vae = score(&vae.fit(training, &device, &NoProgress).unwrap());
     let gan = CtGan::new().with_epochs(80).with_batch(100).with_learning_rate(1e-3);
-    let gan = score(&gan.fit(training, &device, &NoProgress).unwrap());
+    let gans = [0, 1, 2].map(|seed| {
+        let gan = gan.clone().with_seed(seed);
+        score(&gan.fit(training, &device, &NoProgress).unwrap())
+    });
 
-    let mean = |scores: [f64; 2]| (scores[0] + scores[1]) / 2.0;
+    let mean = |scores: &[f64]| scores.iter().sum::<f64>() / scores.len() as f64;
     assert!(vae.iter().all(|score| *score > 0.88), "{vae:?}");
-    // The adversarial one takes longer than a test may.
-    assert!(mean(gan) > mean(nothing) + 0.08, "{gan:?} {nothing:?}");
+    // The adversarial one takes longer than a test may, and its score depends on the seed.
+    assert!(mean(gans.as_flattened()) > mean(&nothing) + 0.08, "{gans:?} {nothing:?}");
 }
 
 /// A ring of eight normal distributions, which a GAN that collapses does not cover.

@@ -126,10 +126,10 @@ mod flex {
     use burn::backend::Flex;
     use burn::tensor::DType;
     use pulp::{Arch, Simd, WithSimd};
-    use rayon::prelude::*;
 
     use super::{AdamOps, AdamStep, composed};
     use crate::rows::Float;
+    use crate::tasks::share;
 
     /// Numbers of one task: the four arrays of it fit a core's cache.
     const TASK: usize = 1 << 14;
@@ -157,9 +157,9 @@ mod flex {
                 let w = &mut weights.storage_mut::<f32>()[..n];
                 let m = &mut first.storage_mut::<f32>()[..n];
                 let v = &mut second.storage_mut::<f32>()[..n];
-                let tasks = (w.par_chunks_mut(TASK).zip(m.par_chunks_mut(TASK)))
-                    .zip(v.par_chunks_mut(TASK).zip(g.par_chunks(TASK)));
-                tasks.for_each(|((w, m), (v, g))| {
+                let tasks = (w.chunks_mut(TASK).zip(m.chunks_mut(TASK)))
+                    .zip(v.chunks_mut(TASK).zip(g.chunks(TASK)));
+                share(n, tasks, |((w, m), (v, g))| {
                     Arch::new().dispatch(Task { w, m, v, g, step });
                 });
             }

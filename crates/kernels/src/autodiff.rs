@@ -11,7 +11,7 @@ use std::marker::PhantomData;
 use crate::BinaryFocal;
 use crate::ops::RowOps;
 
-/// An operation whose only tracked input is the logits: what it keeps, and its gradient.
+/// An operation with one tracked input, the logits: what it keeps, and its gradient.
 trait Row<B: RowOps>: Send + Sync + std::fmt::Debug + 'static {
     type Kept: Clone + Send + Sync + std::fmt::Debug + 'static;
     fn gradient(kept: Self::Kept, grad: FloatTensor<B>) -> FloatTensor<B>;
@@ -90,14 +90,35 @@ impl<B: RowOps> Row<B> for Contrast {
 }
 
 #[derive(Debug)]
+struct Normalize;
+
+impl<B: RowOps> Row<B> for Normalize {
+    type Kept = FloatTensor<B>;
+
+    fn gradient(x: Self::Kept, grad: FloatTensor<B>) -> FloatTensor<B> {
+        B::normalize_backward(x, grad)
+    }
+}
+
+#[derive(Debug)]
+struct Gram;
+
+impl<B: RowOps> Row<B> for Gram {
+    type Kept = FloatTensor<B>;
+
+    fn gradient(x: Self::Kept, grad: FloatTensor<B>) -> FloatTensor<B> {
+        B::gram_backward(x, grad)
+    }
+}
+
+#[derive(Debug)]
 struct Binary;
 
 impl<B: RowOps> Row<B> for Binary {
-    type Kept = (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, BinaryFocal);
+    type Kept = FloatTensor<B>;
 
-    fn gradient(kept: Self::Kept, grad: FloatTensor<B>) -> FloatTensor<B> {
-        let (logits, targets, positive, negative, terms) = kept;
-        B::binary_focal_backward(logits, targets, positive, negative, terms, grad)
+    fn gradient(slope: Self::Kept, grad: FloatTensor<B>) -> FloatTensor<B> {
+        B::scale_rows(slope, grad)
     }
 }
 
@@ -155,6 +176,14 @@ impl<B: RowOps, C: CheckpointStrategy> RowOps for Autodiff<B, C> {
         })
     }
 
+    fn normalize(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        record::<B, C, Normalize>(x, |x| (B::normalize(x.clone()), x))
+    }
+
+    fn gram(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        record::<B, C, Gram>(x, |x| (B::gram(x.clone()), x))
+    }
+
     fn binary_focal(
         logits: FloatTensor<Self>,
         targets: FloatTensor<Self>,
@@ -162,11 +191,7 @@ impl<B: RowOps, C: CheckpointStrategy> RowOps for Autodiff<B, C> {
         negative: FloatTensor<Self>,
         terms: BinaryFocal,
     ) -> FloatTensor<Self> {
-        let (t, p, n) =
-            (targets.into_primitive(), positive.into_primitive(), negative.into_primitive());
-        record::<B, C, Binary>(logits, |z| {
-            let value = B::binary_focal(z.clone(), t.clone(), p.clone(), n.clone(), terms);
-            (value, (z, t, p, n, terms))
-        })
+        let [t, p, n] = [targets, positive, negative].map(|x| x.into_primitive());
+        record::<B, C, Binary>(logits, |z| B::binary_focal_slope(z, t, p, n, terms))
     }
 }

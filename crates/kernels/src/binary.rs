@@ -36,7 +36,7 @@ impl BinaryFocal {
     /// `FOCUS` and `MARGIN` say whether the exponents and the margin are in use, so that
     /// the loops over rows have no branches.
     #[inline(always)]
-    fn at<T: Real, const FOCUS: bool, const MARGIN: bool>(&self, z: T) -> Terms<T> {
+    fn terms<T: Real, const FOCUS: bool, const MARGIN: bool>(&self, z: T) -> Terms<T> {
         let zero = T::default();
         let e = (-z.abs()).exp();
         let log = e.ln_1p();
@@ -48,9 +48,18 @@ impl BinaryFocal {
         let p = if z > zero { large } else { small };
         let q = if z > zero { small } else { large };
         let (g, h) = (T::of(self.gamma_positive), T::of(self.gamma_negative));
-        let focus = |exponent: T| if FOCUS { exponent.exp() } else { T::ONE };
-        let focus_p = focus(-g * cost_q);
-        let positive = (focus_p * cost_p, -focus_p * (g * p * cost_p + q));
+        // focus · cost and its slope focus · (γ · a · cost + b); a and b are p or q. A product with
+        // γ = 0 would not be left out by the compiler.
+        let term = |gamma: T, focus_cost: T, cost: T, a: T, b: T| {
+            if FOCUS {
+                let focus = (-gamma * focus_cost).exp();
+                (focus * cost, focus * (gamma * a * cost + b))
+            } else {
+                (cost, b)
+            }
+        };
+        let (value, slope) = term(g, cost_q, cost_p, p, q);
+        let positive = (value, -slope);
         let negative = if MARGIN {
             // Below the margin a negative costs nothing; x is kept off 0 for its logarithm.
             let m = T::of(self.margin);
@@ -64,34 +73,23 @@ impl BinaryFocal {
             let slope = focus_q * (h * cost / x + T::ONE / rest) * p * q;
             (on * focus_q * cost, on * slope)
         } else {
-            let focus_q = focus(-h * cost_p);
-            (focus_q * cost_q, focus_q * (h * q * cost_q + p))
+            term(h, cost_p, cost_q, q, p)
         };
         ((positive.0, negative.0), (positive.1, negative.1))
     }
 
-    /// `positive · (first term) + negative · (second term)`.
+    /// `w⁺ · t · (first term) + w⁻ · (1 − t) · (second term)` and its slope.
     #[inline(always)]
-    pub(crate) fn value<T: Real, const FOCUS: bool, const MARGIN: bool>(
+    pub(crate) fn at<T: Real, const FOCUS: bool, const MARGIN: bool>(
         &self,
         z: T,
+        t: T,
         positive: T,
         negative: T,
-    ) -> T {
-        let ((p, n), _) = self.at::<T, FOCUS, MARGIN>(z);
-        positive * p + negative * n
-    }
-
-    /// The derivative of [`value`](Self::value).
-    #[inline(always)]
-    pub(crate) fn slope<T: Real, const FOCUS: bool, const MARGIN: bool>(
-        &self,
-        z: T,
-        positive: T,
-        negative: T,
-    ) -> T {
-        let (_, (p, n)) = self.at::<T, FOCUS, MARGIN>(z);
-        positive * p + negative * n
+    ) -> (T, T) {
+        let (value, slope) = self.terms::<T, FOCUS, MARGIN>(z);
+        let (positive, negative) = (positive * t, negative * (T::ONE - t));
+        (positive * value.0 + negative * value.1, positive * slope.0 + negative * slope.1)
     }
 
     /// Values and slopes of both terms in tensor operations.

@@ -137,33 +137,19 @@ pub(crate) fn contrast_backward<B: Backend>(
     B::float_mul(B::float_sub(p, pairs.share), grad)
 }
 
-/// `RowOps::binary_focal`.
-pub(crate) fn binary_focal<B: Backend>(
+/// `RowOps::binary_focal_slope`.
+pub(crate) fn binary_focal_slope<B: Backend>(
     logits: FloatTensor<B>,
     targets: FloatTensor<B>,
     positive: FloatTensor<B>,
     negative: FloatTensor<B>,
     terms: BinaryFocal,
-) -> FloatTensor<B> {
+) -> (FloatTensor<B>, FloatTensor<B>) {
     let (p, n) = weights::<B>(targets, positive, negative);
-    let (value, _) = terms.tensors::<B>(logits);
-    let sum = B::float_add(B::float_mul(p, value.0), B::float_mul(n, value.1));
-    B::float_sum_dim(sum, 1)
-}
-
-/// `RowOps::binary_focal_backward`.
-pub(crate) fn binary_focal_backward<B: Backend>(
-    logits: FloatTensor<B>,
-    targets: FloatTensor<B>,
-    positive: FloatTensor<B>,
-    negative: FloatTensor<B>,
-    terms: BinaryFocal,
-    grad: FloatTensor<B>,
-) -> FloatTensor<B> {
-    let (p, n) = weights::<B>(targets, positive, negative);
-    let (_, slope) = terms.tensors::<B>(logits);
-    let sum = B::float_add(B::float_mul(p, slope.0), B::float_mul(n, slope.1));
-    B::float_mul(sum, grad)
+    let (value, slope) = terms.tensors::<B>(logits);
+    let sum = |p, first, n, second| B::float_add(B::float_mul(p, first), B::float_mul(n, second));
+    let value = B::float_sum_dim(sum(p.clone(), value.0, n.clone(), value.1), 1);
+    (value, sum(p, slope.0, n, slope.1))
 }
 
 fn with_margin<B: Backend>(

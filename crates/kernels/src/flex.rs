@@ -6,9 +6,13 @@ use burn::backend::tensor::IntTensor;
 use burn::tensor::DType;
 
 use crate::BinaryFocal;
+use crate::normalized::flex::{gram, gram_backward, normalize, normalize_backward};
 use crate::ops::RowOps;
-use crate::real::{Real, fill, fold, sum};
-use crate::rows::{Float, by_type, fill_rows, shape, tensor, values};
+use crate::real::{Real, change, fill, fill_all, fold, sum};
+use crate::rows::{
+    Float, by_type, change_blocks, contiguous, fill_blocks, fill_both, fill_rows, own_values,
+    shape, tensor, values,
+};
 
 /// Calls a function that is generic in the float type and in what is in use of the terms.
 macro_rules! by_terms {
@@ -27,14 +31,25 @@ macro_rules! by_terms {
     }};
 }
 
-/// Rows of two numbers as two columns.
-fn split<T: Real>(both: &[T]) -> (Float, Float) {
-    let every = |k: usize| {
-        let column: Vec<T> = both.iter().skip(k).step_by(2).copied().collect();
-        let rows = column.len();
-        tensor(column, rows, 1)
-    };
-    (every(0), every(1))
+/// Two numbers of every row, `f(row)`, which reads `columns` numbers, as two columns.
+fn two_each<T: Real>(
+    rows: usize,
+    columns: usize,
+    f: impl Fn(usize) -> (T, T) + Sync,
+) -> (Float, Float) {
+    let both = fill_both(
+        rows,
+        [1, 1],
+        columns,
+        #[inline(always)]
+        |first, a, b| {
+            for (j, (a, b)) in a.iter_mut().zip(b).enumerate() {
+                (*a, *b) = f(first + j);
+            }
+        },
+    );
+    let [a, b] = both.map(|column| tensor(column, rows, 1));
+    (a, b)
 }
 
 /// Class ids, or row numbers, as `u32`, whatever their type.
@@ -186,12 +201,11 @@ fn cross_entropy_lse<T: Real>(
     let (rows, n) = shape(logits);
     let (z, t, shift) = (values::<T>(logits), values::<T>(targets), values(shift));
     let scale = T::of(scale);
-    let both = fill_rows(
+    two_each(
         rows,
-        2,
         n,
         #[inline(always)]
-        |b, out| {
+        |b| {
             let row = Row::new(z, shift, scale, b);
             let lse = row.log_sum_exp();
             let [z, shift] = row.part(0, n);
@@ -200,10 +214,9 @@ fn cross_entropy_lse<T: Real>(
                 #[inline(always)]
                 |[z, s, t]| t * (lse - scale * (z + s)),
             );
-            (out[0], out[1]) = (cost, lse);
+            (cost, lse)
         },
-    );
-    split(&both)
+    )
 }
 
 fn cross_entropy_backward<T: Real>(
@@ -317,12 +330,11 @@ fn contrast_lse<T: Real>(cosines: &Float, ids: &Float, scale: f64) -> (Float, Fl
     let (z, ids) = (values::<T>(cosines), values::<T>(ids));
     let scale = T::of(scale);
     let none = vec![T::default(); n];
-    let both = fill_rows(
+    two_each(
         rows,
-        2,
         n,
         #[inline(always)]
-        |b, out| {
+        |b| {
             let row = Row::new(z, &none, scale, b);
             let top = row.largest(b + 1, n, row.largest(0, b, T::LOWEST));
             let rest = row.exponentials(0, b, top) + row.exponentials(b + 1, n, top);
@@ -331,11 +343,12 @@ fn contrast_lse<T: Real>(cosines: &Float, ids: &Float, scale: f64) -> (Float, Fl
             let found = n1 + n2;
             if found > T::default() {
                 let lse = top + rest.ln();
-                (out[0], out[1]) = (lse - scale * (z1 + z2) / found, lse);
+                (lse - scale * (z1 + z2) / found, lse)
+            } else {
+                (T::default(), T::default())
             }
         },
-    );
-    split(&both)
+    )
 }
 
 fn contrast_backward<T: Real>([cosines, ids, lse, grad]: [&Float; 4], scale: f64) -> Float {
@@ -375,123 +388,132 @@ fn contrast_backward<T: Real>([cosines, ids, lse, grad]: [&Float; 4], scale: f64
     tensor(out, rows, n)
 }
 
-/// Rows of one column are taken this many at a time, so that there is something to vectorise.
-const SINGLES: usize = 256;
-
 fn binary<T: Real, const FOCUS: bool, const MARGIN: bool>(
-    [logits, targets, positive, negative]: [&Float; 4],
+    inputs: [&Float; 4],
     f: BinaryFocal,
 ) -> Float {
-    let (rows, n) = shape(logits);
-    let (z, t) = (values::<T>(logits), values::<T>(targets));
-    let (wp, wn) = (values::<T>(positive), values::<T>(negative));
-    let out = if n == 1 {
-        let (wp, wn) = (wp[0], wn[0]);
-        singles(
-            [z, t],
-            #[inline(always)]
-            |[z, t]| f.value::<T, FOCUS, MARGIN>(z, wp * t, wn * (T::ONE - t)),
-        )
-    } else {
-        fill_rows(
-            rows,
-            1,
-            n,
-            #[inline(always)]
-            |b, out| {
-                let at = b * n..(b + 1) * n;
-                out[0] = sum(
-                    [&z[at.clone()], &t[at], wp, wn],
+    let (rows, n) = shape(inputs[0]);
+    let [z, t, positive, negative] = inputs.map(values::<T>);
+    let out = fill_blocks(
+        rows,
+        1,
+        n,
+        #[inline(always)]
+        |first, out| {
+            if n == 1 {
+                // Rows of one column lie behind one another: there is something to vectorise.
+                let (wp, wn) = (positive[0], negative[0]);
+                fill(
+                    out,
+                    [&z[first..], &t[first..]],
                     #[inline(always)]
-                    |[z, t, wp, wn]| f.value::<T, FOCUS, MARGIN>(z, wp * t, wn * (T::ONE - t)),
+                    |[z, t]| f.at::<T, FOCUS, MARGIN>(z, t, wp, wn).0,
                 );
-            },
-        )
-    };
+                return;
+            }
+            for (b, out) in (first..).zip(out) {
+                let at = b * n..(b + 1) * n;
+                *out = sum(
+                    [&z[at.clone()], &t[at], positive, negative],
+                    #[inline(always)]
+                    |[z, t, wp, wn]| f.at::<T, FOCUS, MARGIN>(z, t, wp, wn).0,
+                );
+            }
+        },
+    );
     tensor(out, rows, 1)
 }
 
-fn binary_backward<T: Real, const FOCUS: bool, const MARGIN: bool>(
-    [logits, targets, positive, negative, grad]: [&Float; 5],
+fn binary_slope<T: Real, const FOCUS: bool, const MARGIN: bool>(
+    inputs: [&Float; 4],
     f: BinaryFocal,
-) -> Float {
-    let (rows, n) = shape(logits);
-    let (z, t, grad) = (values::<T>(logits), values::<T>(targets), values::<T>(grad));
-    let (wp, wn) = (values::<T>(positive), values::<T>(negative));
-    let out = if n == 1 {
-        let (wp, wn) = (wp[0], wn[0]);
-        singles(
-            [z, t, grad],
-            #[inline(always)]
-            |[z, t, g]| g * f.slope::<T, FOCUS, MARGIN>(z, wp * t, wn * (T::ONE - t)),
-        )
-    } else {
-        fill_rows(
-            rows,
-            n,
-            n,
-            #[inline(always)]
-            |b, out| {
-                let (at, g) = (b * n..(b + 1) * n, grad[b]);
-                fill(
-                    out,
-                    [&z[at.clone()], &t[at], wp, wn],
+) -> (Float, Float) {
+    let (rows, n) = shape(inputs[0]);
+    let [z, t, positive, negative] = inputs.map(values::<T>);
+    let [out, slopes] = fill_both(
+        rows,
+        [1, n],
+        n,
+        #[inline(always)]
+        |first, out, slopes| {
+            if n == 1 {
+                let (wp, wn) = (positive[0], negative[0]);
+                fill_all(
+                    [out, slopes],
+                    [&z[first..], &t[first..]],
                     #[inline(always)]
-                    |[z, t, wp, wn]| g * f.slope::<T, FOCUS, MARGIN>(z, wp * t, wn * (T::ONE - t)),
+                    |[z, t]| f.at::<T, FOCUS, MARGIN>(z, t, wp, wn).into(),
                 );
-            },
-        )
-    };
-    tensor(out, rows, n)
-}
-
-/// `f` of every entry of aligned vectors.
-// The closures around f carry its inlining; f itself by reference would be called.
-#[allow(clippy::redundant_closure)]
-fn singles<T: Real, const N: usize>(inputs: [&[T]; N], f: impl Fn([T; N]) -> T + Sync) -> Vec<T> {
-    let rows = inputs[0].len();
-    // The last block is filled up by going back, not by a loop of its own.
-    let blocks = rows.div_ceil(SINGLES);
-    if rows < SINGLES {
-        return fill_rows(
-            1,
-            rows,
-            rows,
-            #[inline(always)]
-            |_, out| {
-                fill(
-                    out,
+                return;
+            }
+            for ((b, out), slopes) in (first..).zip(out).zip(slopes.chunks_exact_mut(n)) {
+                let at = b * n..(b + 1) * n;
+                let inputs = [&z[at.clone()], &t[at], positive, negative];
+                *out = sum(
                     inputs,
                     #[inline(always)]
-                    |x| f(x),
+                    |[z, t, wp, wn]| f.at::<T, FOCUS, MARGIN>(z, t, wp, wn).0,
                 );
+                fill(
+                    slopes,
+                    inputs,
+                    #[inline(always)]
+                    |[z, t, wp, wn]| f.at::<T, FOCUS, MARGIN>(z, t, wp, wn).1,
+                );
+            }
+        },
+    );
+    (tensor(out, rows, 1), tensor(slopes, rows, n))
+}
+
+/// `x` times a number for each of its rows.
+fn scale_rows<T: Real>(mut x: Float, by: &Float) -> Float {
+    let (rows, n) = shape(&x);
+    let by = values::<T>(by);
+    if let Some(own) = own_values::<T>(&mut x) {
+        change_blocks(
+            own,
+            n,
+            n,
+            #[inline(always)]
+            |first, out| {
+                if n == 1 {
+                    change(
+                        out,
+                        [&by[first..]],
+                        #[inline(always)]
+                        |x, [by]| x * by,
+                    );
+                    return;
+                }
+                for (by, row) in by[first..].iter().zip(out.chunks_exact_mut(n)) {
+                    change(
+                        row,
+                        [],
+                        #[inline(always)]
+                        |x, []| x * *by,
+                    );
+                }
             },
         );
+        return x;
     }
-    let start = |i: usize| (i * SINGLES).min(rows - SINGLES);
-    let mut out = fill_rows(
-        blocks,
-        SINGLES,
-        SINGLES,
+    let all = values::<T>(&x);
+    let out = fill_rows(
+        rows,
+        n,
+        n,
         #[inline(always)]
-        |i, out| {
-            let from = start(i);
-            let block = inputs.map(
-                #[inline(always)]
-                |input| &input[from..from + SINGLES],
-            );
+        |b, out| {
             fill(
                 out,
-                block,
+                [&all[b * n..]],
                 #[inline(always)]
-                |x| f(x),
+                |[x]| x * by[b],
             );
         },
     );
-    let last = (blocks - 1) * SINGLES;
-    let repeated = last - start(blocks - 1);
-    out.drain(last..last + repeated);
-    out
+    tensor(out, rows, n)
 }
 
 impl RowOps for Flex {
@@ -565,6 +587,26 @@ impl RowOps for Flex {
         by_type!(z, contrast_backward([&z, &ids, &lse, &grad], scale))
     }
 
+    fn normalize(x: Float) -> Float {
+        let x = x.to_contiguous();
+        by_type!(x, normalize(&x))
+    }
+
+    fn normalize_backward(x: Float, grad: Float) -> Float {
+        let [x, grad] = [x, grad].map(|x| x.to_contiguous());
+        by_type!(x, normalize_backward(&x, &grad))
+    }
+
+    fn gram(x: Float) -> Float {
+        let x = x.to_contiguous();
+        by_type!(x, gram(&x))
+    }
+
+    fn gram_backward(x: Float, grad: Float) -> Float {
+        let [x, grad] = [x, grad].map(|x| x.to_contiguous());
+        by_type!(x, gram_backward(&x, &grad))
+    }
+
     fn binary_focal(
         logits: Float,
         targets: Float,
@@ -576,16 +618,19 @@ impl RowOps for Flex {
         by_terms!(z, terms, binary([&z, &t, &p, &n], terms))
     }
 
-    fn binary_focal_backward(
+    fn binary_focal_slope(
         logits: Float,
         targets: Float,
         positive: Float,
         negative: Float,
         terms: BinaryFocal,
-        grad: Float,
-    ) -> Float {
+    ) -> (Float, Float) {
         let [z, t, p, n] = [logits, targets, positive, negative].map(|x| x.to_contiguous());
-        let grad = grad.to_contiguous();
-        by_terms!(z, terms, binary_backward([&z, &t, &p, &n, &grad], terms))
+        by_terms!(z, terms, binary_slope([&z, &t, &p, &n], terms))
+    }
+
+    fn scale_rows(x: Float, by: Float) -> Float {
+        let (x, by) = (contiguous(x), by.to_contiguous());
+        by_type!(x, scale_rows(x, &by))
     }
 }

@@ -3,12 +3,15 @@
 //!
 //! Losses are of two families: softmax over a row ([`log_prob`], [`soft_cross_entropy`],
 //! [`log_softmax`], [`contrast`]) and sigmoids summed over a row ([`binary_focal`]). Each has a
-//! hand-written gradient that recomputes the row instead of keeping it, on every device,
-//! and on burn's `Flex` backend one vectorised pass in parallel over rows; other
-//! backends run the same formula in tensor operations.
+//! hand-written gradient on every device: the softmax family recomputes the row instead of keeping
+//! it, the sigmoid family keeps its slopes, made of what the value is made of. On burn's `Flex`
+//! backend they are one vectorised pass in parallel over rows, on cards kernels; other backends run
+//! the same formula in tensor operations.
 //!
 //! A block is made of [`dense`], [`gelu`], [`add_norm`], [`attention`] and [`dropout`], with
-//! the same two ways; [`warp`] moves images, [`mix_rows`] and [`mix_pairs`] add them, and [`adam_step`] is a step of AdamW.
+//! the same two ways; [`normalized`], [`cosines`] and [`pairwise_cosines`] compare embeddings,
+//! [`warp`] moves images, [`mix_rows`] and [`mix_pairs`] add them, and [`adam_step`] is a step of
+//! AdamW.
 //!
 //! Logits in half precision are computed, and the losses returned, in f32.
 //!
@@ -42,12 +45,14 @@ mod real;
 #[cfg(feature = "flex")]
 mod rows;
 mod softmax;
+#[cfg(feature = "flex")]
+mod tasks;
 mod warp;
 
 pub use adam::{AdamStep, adam_step};
 pub use binary::{BinaryFocal, binary_focal};
 pub use block::{add_norm, attention, dense, dropout, gelu};
 pub use mix::{mix_pairs, mix_rows};
-pub use normalized::{cosines, normalized};
+pub use normalized::{cosines, normalized, pairwise_cosines};
 pub use softmax::{contrast, log_prob, log_softmax, soft_cross_entropy, widen};
 pub use warp::warp;

@@ -10,6 +10,7 @@ use burn::backend::{Backend, backend_extension};
 #[cfg(feature = "cube")]
 use burn::tensor::Shape;
 
+use crate::normalized::composed as unit;
 use crate::{BinaryFocal, composed};
 
 /// Row operations of the softmax and sigmoid families.
@@ -155,6 +156,30 @@ pub(crate) trait RowOps: Backend {
         composed::contrast_backward::<Self>(cosines, ids, scale, lse, grad)
     }
 
+    /// Rows of `x` `[rows, columns]` divided by their lengths; a row of zeros stays 0.
+    #[fusion(default)]
+    fn normalize(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        unit::normalize::<Self>(x)
+    }
+
+    /// With `e = x / ‖x‖`: `(grad − e (e · grad)) / ‖x‖`, 0 for rows shorter than 1e-30.
+    #[fusion(default)]
+    fn normalize_backward(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        unit::normalize_backward::<Self>(x, grad)
+    }
+
+    /// `x xᵀ`, `[rows, rows]`.
+    #[fusion(default)]
+    fn gram(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        unit::gram::<Self>(x)
+    }
+
+    /// `(grad + gradᵀ) x`.
+    #[fusion(default)]
+    fn gram_backward(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        unit::gram_backward::<Self>(x, grad)
+    }
+
     /// See [`binary_focal`](crate::binary_focal); `[batch, 1]`.
     #[fusion(dtype = logits, shape = one_per_row(logits))]
     fn binary_focal(
@@ -164,28 +189,38 @@ pub(crate) trait RowOps: Backend {
         negative: FloatTensor<Self>,
         terms: BinaryFocal,
     ) -> FloatTensor<Self> {
-        composed::binary_focal::<Self>(logits, targets, positive, negative, terms)
+        Self::binary_focal_slope(logits, targets, positive, negative, terms).0
     }
 
-    /// The gradient of [`binary_focal`](Self::binary_focal).
-    #[fusion(dtype = logits, shape = logits)]
-    fn binary_focal_backward(
+    /// [`binary_focal`](Self::binary_focal), and each row's slopes in its logits, which take the
+    /// functions that the value takes.
+    #[fusion(meta = |z, _targets, _positive, _negative, _terms| (one_of(z), z.clone()))]
+    fn binary_focal_slope(
         logits: FloatTensor<Self>,
         targets: FloatTensor<Self>,
         positive: FloatTensor<Self>,
         negative: FloatTensor<Self>,
         terms: BinaryFocal,
-        grad: FloatTensor<Self>,
-    ) -> FloatTensor<Self> {
-        composed::binary_focal_backward::<Self>(logits, targets, positive, negative, terms, grad)
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        composed::binary_focal_slope::<Self>(logits, targets, positive, negative, terms)
+    }
+
+    /// `x` `[rows, columns]` times a number for each row, `by` `[rows, 1]`.
+    #[fusion(default)]
+    fn scale_rows(x: FloatTensor<Self>, by: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::float_mul(x, by)
     }
 }
 
 /// Two numbers for each row of `x`, for burn's fusion, which needs shapes before it computes.
 #[cfg(feature = "cube")]
 fn per_row(x: &TensorSpec) -> (TensorSpec, TensorSpec) {
-    let one = TensorSpec::new(one_per_row(&x.shape), x.dtype);
-    (one.clone(), one)
+    (one_of(x), one_of(x))
+}
+
+#[cfg(feature = "cube")]
+fn one_of(x: &TensorSpec) -> TensorSpec {
+    TensorSpec::new(one_per_row(&x.shape), x.dtype)
 }
 
 #[cfg(feature = "cube")]

@@ -3,15 +3,20 @@
 use burn::backend::Flex;
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::{Bytes, Shape, TensorData};
+use counterweight_core::pages;
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
 use crate::real::Real;
+use crate::tasks::share;
 
 pub(crate) type Float = FloatTensor<Flex>;
 
 /// Elements per task: enough to hide the cost of handing it out.
 const TASK: usize = 1 << 14;
+/// Fewer rows of a matrix product than this are not worth a task.
+const PART: usize = 32;
+/// Multiplications that take no longer than a number of a pass over rows.
+const PRODUCTS: usize = 16;
 
 /// Calls a generic function in the float type of the tensor.
 macro_rules! by_type {
@@ -41,10 +46,9 @@ pub(crate) fn tensor<T: Real>(values: Vec<T>, rows: usize, columns: usize) -> Fl
     Float::from_data(TensorData::from_bytes(Bytes::from_elems(values), shape, T::dtype()))
 }
 
-/// The rows of one task, for [`Arch::dispatch`].
+/// Whole rows of one task, for [`Arch::dispatch`].
 struct Task<'a, T, F> {
     out: &'a mut [T],
-    width: usize,
     first: usize,
     f: &'a F,
 }
@@ -54,9 +58,7 @@ impl<T, F: Fn(usize, &mut [T])> WithSimd for Task<'_, T, F> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        for (j, row) in self.out.chunks_exact_mut(self.width).enumerate() {
-            (self.f)(self.first + j, row);
-        }
+        (self.f)(self.first, self.out);
     }
 }
 
@@ -68,9 +70,34 @@ pub(crate) fn fill_rows<T: Real>(
     columns: usize,
     f: impl Fn(usize, &mut [T]) + Sync,
 ) -> Vec<T> {
-    let mut out = vec![T::default(); rows * width];
-    change_rows(&mut out, width, columns, f);
+    fill_blocks(rows, width, columns, by_rows(width, f))
+}
+
+/// `f` of every row of a block.
+#[inline(always)]
+fn by_rows<T>(width: usize, f: impl Fn(usize, &mut [T]) + Sync) -> impl Fn(usize, &mut [T]) + Sync {
+    #[inline(always)]
+    move |first, out| {
+        for (j, row) in out.chunks_exact_mut(width).enumerate() {
+            f(first + j, row);
+        }
+    }
+}
+
+/// As [`fill_rows`], by many rows at a time: `f(first row, rows)`.
+pub(crate) fn fill_blocks<T: Real>(
+    rows: usize,
+    width: usize,
+    columns: usize,
+    f: impl Fn(usize, &mut [T]) + Sync,
+) -> Vec<T> {
+    let mut out = pages::zeros(rows * width, T::default());
+    change_blocks(&mut out, width, columns, f);
     out
+}
+
+fn rows_of_task(columns: usize) -> usize {
+    (TASK / columns.max(1)).max(1)
 }
 
 /// As [`fill_rows`] into numbers that are there.
@@ -80,13 +107,63 @@ pub(crate) fn change_rows<T: Real>(
     columns: usize,
     f: impl Fn(usize, &mut [T]) + Sync,
 ) {
+    change_blocks(out, width, columns, by_rows(width, f));
+}
+
+/// As [`change_rows`], by many rows at a time: `f(first row, rows)`.
+pub(crate) fn change_blocks<T: Real>(
+    out: &mut [T],
+    width: usize,
+    columns: usize,
+    f: impl Fn(usize, &mut [T]) + Sync,
+) {
     if out.is_empty() {
         return;
     }
-    let chunk = (TASK / columns.max(1)).max(1);
-    out.par_chunks_mut(chunk * width).enumerate().for_each(|(i, out)| {
-        Arch::new().dispatch(Task { out, width, first: i * chunk, f: &f });
+    let chunk = rows_of_task(columns);
+    let numbers = out.len() / width * columns.max(width);
+    share(numbers, out.chunks_mut(chunk * width).enumerate(), |(i, out)| {
+        Arch::new().dispatch(Task { out, first: i * chunk, f: &f });
     });
+}
+
+/// Two results with as many rows, of `widths` numbers each, by many rows at a time:
+/// `f(first row, rows of one, rows of the other)`. A row reads `columns` numbers.
+pub(crate) fn fill_both<T: Real>(
+    rows: usize,
+    widths: [usize; 2],
+    columns: usize,
+    f: impl Fn(usize, &mut [T], &mut [T]) + Sync,
+) -> [Vec<T>; 2] {
+    let mut both = widths.map(|width| pages::zeros(rows * width, T::default()));
+    if both.iter().all(|out| !out.is_empty()) {
+        let chunk = rows_of_task(columns);
+        let [a, b] = &mut both;
+        let chunks = a.chunks_mut(chunk * widths[0]).zip(b.chunks_mut(chunk * widths[1]));
+        share(rows * columns, chunks.enumerate(), |(i, (out, extra))| {
+            Arch::new().dispatch(ChunkTask { out, extra, first: i * chunk, f: &f });
+        });
+    }
+    both
+}
+
+/// As [`fill_rows`], in as many equal parts as there are threads: `f(first row, rows, output)`,
+/// for matrix products, whose numbers are sums over `depth`.
+pub(crate) fn fill_parts<T: Real>(
+    rows: usize,
+    width: usize,
+    depth: usize,
+    f: impl Fn(usize, usize, &mut [T]) + Sync,
+) -> Vec<T> {
+    let mut out = pages::zeros(rows * width, T::default());
+    if !out.is_empty() {
+        let part = rows.div_ceil(rayon::current_num_threads()).max(PART);
+        let numbers = rows * width * depth.div_ceil(PRODUCTS);
+        share(numbers, out.chunks_mut(part * width).enumerate(), |(i, out)| {
+            f(i * part, out.len() / width, out);
+        });
+    }
+    out
 }
 
 /// A tensor's numbers in order, still held by nobody else if they were before.
@@ -131,7 +208,7 @@ pub(crate) fn fill_chunks<T: Real>(
     extra: usize,
     f: impl Fn(usize, &mut [T], &mut [T]) + Sync,
 ) -> (Vec<T>, Vec<T>) {
-    let mut out = vec![T::default(); rows * width];
+    let mut out = pages::zeros(rows * width, T::default());
     let more = change_chunks(&mut out, width, chunk, extra, f);
     (out, more)
 }
@@ -147,8 +224,8 @@ pub(crate) fn change_chunks<T: Real>(
     let rows = out.len() / width.max(1);
     let mut more = vec![T::default(); rows.div_ceil(chunk) * extra];
     if !out.is_empty() {
-        let chunks = out.par_chunks_mut(chunk * width).zip(more.par_chunks_mut(extra));
-        chunks.enumerate().for_each(|(i, (out, extra))| {
+        let chunks = out.chunks_mut(chunk * width).zip(more.chunks_mut(extra));
+        share(rows * width, chunks.enumerate(), |(i, (out, extra))| {
             Arch::new().dispatch(ChunkTask { out, extra, first: i * chunk, f: &f });
         });
     }

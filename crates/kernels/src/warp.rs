@@ -113,10 +113,11 @@ impl WarpOps for burn::backend::Capture {}
 mod flex {
     use burn::backend::{Flex, TensorMetadata};
     use burn::tensor::{DType, Shape, TensorData};
-    use rayon::prelude::*;
+    use counterweight_core::pages;
 
     use super::{WarpOps, composed};
     use crate::rows::{Float, values};
+    use crate::tasks::share;
 
     impl WarpOps for Flex {
         fn warp(images: Float, maps: Float, fill: f64) -> Float {
@@ -127,12 +128,13 @@ mod flex {
             let [channels, height, width] = [shape[1], shape[2], shape[3]];
             let (images, maps) = (images.to_contiguous(), maps.to_contiguous());
             let size = channels * height * width;
-            let mut out = vec![0f32; shape[0] * size];
+            let mut out = pages::zeros(shape[0] * size, 0f32);
             if size > 0 {
-                let all = values::<f32>(&images).par_chunks(size);
-                let maps = values::<f32>(&maps).par_chunks(6);
+                let all = values::<f32>(&images).chunks(size);
+                let maps = values::<f32>(&maps).chunks(6);
                 let fill = fill as f32;
-                out.par_chunks_mut(size).zip(all).zip(maps).for_each(|((out, image), map)| {
+                let tasks = out.chunks_mut(size).zip(all).zip(maps);
+                share(shape[0] * size, tasks, |((out, image), map)| {
                     one(out, image, map, [height, width], fill);
                 });
             }

@@ -2,7 +2,10 @@
 
 use burn::tensor::activation::{log_sigmoid, log_softmax as burn_log_softmax};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use counterweight_kernels::{BinaryFocal, binary_focal, log_prob, log_softmax, soft_cross_entropy};
+use counterweight_kernels::{
+    BinaryFocal, binary_focal, cosines, log_prob, log_softmax, normalized, pairwise_cosines,
+    soft_cross_entropy,
+};
 use proptest::prelude::*;
 
 /// Reproducible numbers in `[-scale, scale]`.
@@ -116,13 +119,72 @@ proptest! {
             prop_assert!(near(&ours, &burns, tolerance), "{:?} {:?}", ours, burns);
         }
     }
+
+    #[test]
+    fn cosines_are_burns(
+        rows in 1..200usize, columns in 1..70usize, seed: u64, scale in 0.1..40.0f64, single: bool,
+        transposed: bool,
+    ) {
+        let device = Device::flex().autodiff();
+        let dtype = if single { DType::F32 } else { DType::F64 };
+        // Gradients are as large as a row is short, and a sum over rows.
+        let tolerance = (if single { 1e-4 } else { 1e-11 }) * (rows as f64 / scale).max(1.0);
+        let exact = if transposed {
+            numbers(columns, rows, scale, seed, &device).transpose()
+        } else {
+            numbers(rows, columns, scale, seed, &device)
+        };
+        let x = exact.clone().cast(dtype);
+        let unit = |x: Tensor<2>| x.clone() / x.square().sum_dim(1).sqrt();
+        let ours = run(&x, normalized);
+        let burns = run(&exact, unit);
+        prop_assert!(near(&ours, &burns, tolerance), "{:?} {:?}", ours, burns);
+        let ours = run(&x, pairwise_cosines);
+        let burns = run(&exact, |x| unit(x.clone()).matmul(unit(x).transpose()));
+        prop_assert!(near(&ours, &burns, tolerance), "{:?} {:?}", ours, burns);
+        let w = numbers(columns, 5, scale, seed ^ 7, &device);
+        let ours = run(&w.clone().cast(dtype), |w| cosines(x.clone(), w));
+        let burns = run(&w, |w| unit(exact.clone()).matmul(unit(w.transpose()).transpose()));
+        prop_assert!(near(&ours, &burns, tolerance), "{:?} {:?}", ours, burns);
+    }
+}
+
+#[test]
+fn rows_of_any_length_become_units_with_finite_gradients() {
+    let device = Device::flex().autodiff();
+    for (x, unit) in [
+        ([0.0, 0.0], [0.0, 0.0]),
+        ([3e38, 0.0], [1.0, 0.0]),
+        ([3e38, -3e38], [0.5f32.sqrt(), -0.5f32.sqrt()]),
+        ([3e-30, 4e-30], [0.6, 0.8]),
+        ([3e-36, 4e-36], [0.6, 0.8]),
+        ([1e-4, 1e4], [1e-8, 1.0]),
+    ] {
+        let row = Tensor::<2>::from_floats([x], &device).require_grad();
+        let e = normalized(row.clone());
+        let got: Vec<f32> = e.clone().try_into_vec_as().unwrap();
+        let short = x.iter().all(|x: &f32| x.abs() < 1e-30);
+        // A row too short to have a direction may lose it, but never becomes longer than one.
+        let near = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-6 || (short && a.abs() <= 1.0);
+        assert!(got.iter().zip(&unit).all(near), "{x:?}: {got:?}");
+        let slope = Tensor::from_floats([[1.0, 2.0]], &device);
+        let gradient = row.grad(&(e * slope).sum().backward()).unwrap();
+        let gradient: Vec<f32> = gradient.try_into_vec_as().unwrap();
+        assert!(gradient.iter().all(|g| g.is_finite()), "{x:?}: {gradient:?}");
+        assert!(!short || gradient == [0.0, 0.0], "{x:?}: {gradient:?}");
+    }
+    let nan = normalized(Tensor::<2>::from_floats([[f32::NAN, 1.0], [0.0, 2.0]], &device));
+    let nan: Vec<f32> = nan.try_into_vec_as().unwrap();
+    assert!(nan[0].is_nan() && nan[2..] == [0.0, 1.0], "{nan:?}");
+    let half = normalized(Tensor::<2>::from_floats([[3.0, 4.0]], &device).cast(DType::F16));
+    assert_eq!(half.dtype(), DType::F16);
 }
 
 #[test]
 fn many_rows_are_cut_into_tasks_without_a_seam() {
-    // More rows and columns than one task takes, and a remainder.
+    // More rows and columns than one task and one thread take, and a remainder.
     let device = Device::flex().autodiff();
-    for (rows, columns) in [(40_003, 1), (3, 40_003), (517, 129)] {
+    for (rows, columns) in [(140_003, 1), (3, 140_003), (517, 1029)] {
         let x = numbers(rows, columns, 5.0, 7, &device);
         let y = ids(rows, columns, 5, &device);
         let none = Tensor::zeros([1, columns], (&device, DType::F64));

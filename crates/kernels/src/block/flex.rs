@@ -13,39 +13,23 @@ use super::composed;
 use super::ops::{BlockOps, Heads};
 use crate::real::{Real, change, fill, sum};
 use crate::rows::{
-    Float, change_chunks, change_rows, contiguous, fill_chunks, fill_rows, own_values, shape,
-    tensor, values,
+    Float, change_chunks, change_rows, contiguous, fill_chunks, fill_parts, fill_rows, own_values,
+    shape, tensor, values,
 };
 
 /// Rows of one task in passes that also sum over rows: fixed, so that the sums do not
 /// depend on the number of threads.
 const CHUNK: usize = 64;
-/// Fewer rows of a product than this are not worth a task.
-const PRODUCT: usize = 32;
 
 fn is_f32(x: &Float) -> bool {
     x.dtype() == DType::F32
-}
-
-/// `rows × columns` numbers of a product, by rows in parallel: `f` gets the first row and
-/// the task's rows.
-fn product(rows: usize, columns: usize, f: impl Fn(usize, usize, &mut [f32]) + Sync) -> Vec<f32> {
-    let mut out = vec![0f32; rows * columns];
-    if out.is_empty() {
-        return out;
-    }
-    let share = rows.div_ceil(rayon::current_num_threads()).max(PRODUCT);
-    out.par_chunks_mut(share * columns).enumerate().for_each(|(task, out)| {
-        f(task * share, out.len() / columns, out);
-    });
-    out
 }
 
 fn dense(x: &Float, weight: &Float, bias: &Float) -> Float {
     let ((rows, inputs), (_, outputs)) = (shape(x), shape(weight));
     let (x, w, b) = (values::<f32>(x), values::<f32>(weight), values::<f32>(bias));
     let w = MatRef::from_row_major_slice(w, inputs, outputs);
-    let out = product(rows, outputs, |first, n, out| {
+    let out = fill_parts(rows, outputs, inputs, |first, n, out| {
         let x = MatRef::from_row_major_slice(&x[first * inputs..(first + n) * inputs], n, inputs);
         let product = MatMut::from_row_major_slice_mut(out, n, outputs);
         matmul(product, Accum::Replace, x, w, 1.0, Par::Seq);
@@ -58,7 +42,7 @@ fn dense_input(weight: &Float, grad: &Float) -> Float {
     let ((inputs, outputs), (rows, _)) = (shape(weight), shape(grad));
     let (w, grad) = (values::<f32>(weight), values::<f32>(grad));
     let w = MatRef::from_row_major_slice(w, inputs, outputs);
-    let out = product(rows, inputs, |first, n, out| {
+    let out = fill_parts(rows, inputs, outputs, |first, n, out| {
         let part = &grad[first * outputs..(first + n) * outputs];
         let grad = MatRef::from_row_major_slice(part, n, outputs);
         let out = MatMut::from_row_major_slice_mut(out, n, inputs);
@@ -72,7 +56,7 @@ fn dense_weight(x: &Float, grad: &Float) -> Float {
     let (x, grad) = (values::<f32>(x), values::<f32>(grad));
     let x = MatRef::from_row_major_slice(x, rows, inputs);
     let grad = MatRef::from_row_major_slice(grad, rows, outputs);
-    let out = product(inputs, outputs, |first, n, out| {
+    let out = fill_parts(inputs, outputs, rows, |first, n, out| {
         let out = MatMut::from_row_major_slice_mut(out, n, outputs);
         let x = x.subcols(first, n).transpose();
         matmul(out, Accum::Replace, x, grad, 1.0, Par::Seq);

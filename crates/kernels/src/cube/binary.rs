@@ -150,16 +150,16 @@ pub(super) fn focal<N: Size>(
     }
 }
 
-/// See `RowOps::binary_focal_backward`; a unit for each vector.
+/// See `RowOps::binary_focal_slope`.
 #[cube(launch)]
 #[allow(clippy::too_many_arguments)]
-pub(super) fn focal_backward<N: Size>(
+pub(super) fn focal_slope<N: Size>(
     logits: &[Vector<f32, N>],
     targets: &[Vector<f32, N>],
     positive: &[Vector<f32, N>],
     negative: &[Vector<f32, N>],
-    grad: &[f32],
-    out: &mut [Vector<f32, N>],
+    out: &mut [f32],
+    slopes: &mut [Vector<f32, N>],
     rows: u32,
     vectors: u32,
     gamma_positive: f32,
@@ -167,22 +167,21 @@ pub(super) fn focal_backward<N: Size>(
     by_margin: f32,
     #[comptime] focus: bool,
     #[comptime] margin: bool,
+    #[comptime] share: Share,
 ) {
+    let row = row(rows);
     let vectors = vectors as usize;
-    if ABSOLUTE_POS >= rows as usize * vectors {
-        terminate!();
-    }
-    let row = ABSOLUTE_POS / vectors;
-    let at = ABSOLUTE_POS % vectors;
-    let (z, t) = (logits[ABSOLUTE_POS], targets[ABSOLUTE_POS]);
-    let p = t * positive[at];
-    let n = (Vector::new(1.0f32) - t) * negative[at];
-    let mut slopes = Vector::<f32, N>::new(0.0f32);
-    #[unroll]
-    for k in 0..N::value() {
-        slopes.insert(
-            k,
-            slope(
+    let start = row * vectors;
+    let mut sum = Vector::<f32, N>::new(0.0f32);
+    let mut at = UNIT_POS_X as usize;
+    while at < vectors {
+        let (z, t) = (logits[start + at], targets[start + at]);
+        let p = t * positive[at];
+        let n = (Vector::new(1.0f32) - t) * negative[at];
+        let mut steep = Vector::<f32, N>::new(0.0f32);
+        #[unroll]
+        for k in 0..N::value() {
+            let cost = value(
                 z.extract(k),
                 p.extract(k),
                 n.extract(k),
@@ -191,8 +190,27 @@ pub(super) fn focal_backward<N: Size>(
                 by_margin,
                 focus,
                 margin,
-            ),
-        );
+            );
+            sum.insert(k, sum.extract(k) + cost);
+            steep.insert(
+                k,
+                slope(
+                    z.extract(k),
+                    p.extract(k),
+                    n.extract(k),
+                    gamma_positive,
+                    gamma_negative,
+                    by_margin,
+                    focus,
+                    margin,
+                ),
+            );
+        }
+        slopes[start + at] = steep;
+        at += CUBE_DIM_X as usize;
     }
-    out[ABSOLUTE_POS] = slopes * Vector::new(grad[row]);
+    let sum = total::<N>(sum, share);
+    if UNIT_POS_X == 0 {
+        out[row] = sum;
+    }
 }

@@ -195,7 +195,10 @@ impl RowOps for CubeBackend {
         terms: BinaryFocal,
     ) -> Float {
         let Some(rows) = Rows::of(&[&logits, &targets, &positive, &negative]) else {
-            return composed::binary_focal::<Self>(logits, targets, positive, negative, terms);
+            return composed::binary_focal_slope::<Self>(
+                logits, targets, positive, negative, terms,
+            )
+            .0;
         };
         let value = rows.one_each();
         binary::focal::launch(
@@ -220,31 +223,30 @@ impl RowOps for CubeBackend {
         value
     }
 
-    fn binary_focal_backward(
+    fn binary_focal_slope(
         logits: Float,
         targets: Float,
         positive: Float,
         negative: Float,
         terms: BinaryFocal,
-        grad: Float,
-    ) -> Float {
-        let Some(rows) = Rows::of(&[&logits, &targets, &positive, &negative, &grad]) else {
-            return composed::binary_focal_backward::<Self>(
-                logits, targets, positive, negative, terms, grad,
+    ) -> (Float, Float) {
+        let Some(rows) = Rows::of(&[&logits, &targets, &positive, &negative]) else {
+            return composed::binary_focal_slope::<Self>(
+                logits, targets, positive, negative, terms,
             );
         };
-        let (out, (count, cube)) = (rows.like_input(), rows.flat());
-        binary::focal_backward::launch(
+        let (value, slope) = (rows.one_each(), rows.like_input());
+        binary::focal_slope::launch(
             &rows.client,
-            count,
-            cube,
+            rows.count(),
+            rows.cube(),
             rows.vector,
             contiguous(logits),
             contiguous(targets),
             contiguous(positive),
             contiguous(negative),
-            contiguous(grad),
-            out.clone().into_buffer_arg(),
+            value.clone().into_buffer_arg(),
+            slope.clone().into_buffer_arg(),
             rows.rows as u32,
             rows.vectors() as u32,
             terms.gamma_positive as f32,
@@ -252,8 +254,9 @@ impl RowOps for CubeBackend {
             terms.margin as f32,
             terms.focuses(),
             terms.margin > 0.0,
+            rows.share,
         );
-        out
+        (value, slope)
     }
 }
 

@@ -1,6 +1,6 @@
 use burn::tensor::{Bool, Device, Int, Tensor};
 use counterweight_core::ClassProfile;
-use counterweight_kernels::{contrast, normalized};
+use counterweight_kernels::{contrast, pairwise_cosines};
 
 use crate::loss::MASKED;
 use crate::macros::loss_config;
@@ -39,9 +39,7 @@ pub struct SupCon {
 
 impl Loss for SupCon {
     fn compute(&self, logits: Tensor<2>, targets: &Targets) -> Tensor<1> {
-        let e = normalized(logits);
-        let cosines = e.clone().matmul(e.transpose());
-        contrast(cosines, targets.classes(), self.temperature.recip())
+        contrast(pairwise_cosines(logits), targets.classes(), self.temperature.recip())
     }
 }
 
@@ -57,16 +55,15 @@ pub(super) struct Rows {
 
 impl Rows {
     pub(super) fn new(embeddings: Tensor<2>, ids: &Tensor<1, Int>) -> Self {
-        let e = normalized(embeddings);
-        let batch = e.dims()[0];
+        let batch = embeddings.dims()[0];
         let all = |x: &Tensor<1, Int>| {
             let i = x.clone().unsqueeze_dim::<2>(1).expand([batch, batch]);
             let j = x.clone().unsqueeze_dim::<2>(0).expand([batch, batch]);
             i.equal(j)
         };
-        let diagonal = all(&Tensor::arange(0..batch as i64, &e.device()));
-        let partners = all(ids).float().cast(e.dtype()).mask_fill(diagonal.clone(), 0.0);
-        let cosines = e.clone().matmul(e.transpose()).mask_fill(diagonal.clone(), MASKED);
+        let diagonal = all(&Tensor::arange(0..batch as i64, &embeddings.device()));
+        let partners = all(ids).float().cast(embeddings.dtype()).mask_fill(diagonal.clone(), 0.0);
+        let cosines = pairwise_cosines(embeddings).mask_fill(diagonal.clone(), MASKED);
         Self { cosines, partners, diagonal }
     }
 }
