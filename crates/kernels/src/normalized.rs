@@ -106,9 +106,9 @@ pub(crate) mod flex {
 
     /// Rows of `grad + gradᵀ` that are multiplied together: they fit a core's cache.
     const BLOCK: usize = 128;
-    /// Rows of `grad` that are added to columns together: a line of the cache is used up while it
-    /// is there.
-    const TILE: usize = 32;
+    /// Rows and columns of `grad` that are turned together: a line of the cache is used up while it
+    /// is there, also where rows are a power of two apart and few of their lines are.
+    const TILE: usize = 16;
 
     /// `(largest |x|, ‖x‖ divided by it)`, both finite and not 0 for rows of such numbers.
     #[inline(always)]
@@ -219,11 +219,20 @@ pub(crate) mod flex {
     fn add_columns<T: Real>(out: &mut [T], grad: &[T], first: usize, n: usize) {
         let count = out.len() / n;
         out.copy_from_slice(&grad[first * n..(first + count) * n]);
-        for from in (0..n).step_by(TILE) {
-            let to = n.min(from + TILE);
-            for (i, out) in out.chunks_exact_mut(n).enumerate() {
-                for (j, out) in (from..to).zip(&mut out[from..to]) {
-                    *out = *out + grad[j * n + first + i];
+        let mut tile = [[T::default(); TILE]; TILE];
+        for top in (0..count).step_by(TILE) {
+            let high = TILE.min(count - top);
+            for left in (0..n).step_by(TILE) {
+                let wide = TILE.min(n - left);
+                for (j, tile) in tile[..wide].iter_mut().enumerate() {
+                    let start = (left + j) * n + first + top;
+                    tile[..high].copy_from_slice(&grad[start..start + high]);
+                }
+                for i in 0..high {
+                    let row = &mut out[(top + i) * n + left..][..wide];
+                    for (out, tile) in row.iter_mut().zip(&tile) {
+                        *out = *out + tile[i];
+                    }
                 }
             }
         }
