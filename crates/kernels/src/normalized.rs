@@ -125,8 +125,9 @@ pub(crate) mod flex {
             #[inline(always)]
             |[x]| (x / top) * (x / top),
         );
-        let short = T::of(1e-12);
-        (top, squares.sqrt().max(short))
+        // A NaN is no smaller than anything, and stays.
+        let (norm, short) = (squares.sqrt(), T::of(1e-12));
+        (top, if norm < short { short } else { norm })
     }
 
     pub(crate) fn normalize<T: Real>(x: &Float) -> Float {
@@ -162,7 +163,6 @@ pub(crate) mod flex {
             |b, out| {
                 let (x, g) = (&x[b * n..(b + 1) * n], &grad[b * n..(b + 1) * n]);
                 let (top, norm) = length(x);
-                // Not `<=`: a row of NaN is not short.
                 if top * norm <= T::of(SHORTEST) {
                     return;
                 }
