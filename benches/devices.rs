@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use burn::module::Module;
+use burn::nn::loss::CrossEntropyLossConfig;
 use burn::nn::{Linear, LinearConfig};
 use burn::optim::GradientsParams;
 use burn::tensor::{DType, Device, Distribution, FloatDType, Tensor};
@@ -110,6 +111,8 @@ fn width(device: &Device) -> usize {
     DType::size(&probe.dtype())
 }
 
+type Forward = Box<dyn Fn(Tensor<2>, &Targets) -> Tensor<1>>;
+
 fn losses(bench: &Bench) {
     let rows = if bench.large { 32_768 } else { 4096 };
     let soft: [LossConfig; 4] = [
@@ -118,8 +121,12 @@ fn losses(bench: &Bench) {
         LogitAdjustedConfig::new().into(),
         LdamConfig::new().into(),
     ];
+    // Logits are read twice, the gradient written.
+    step(bench, "burn_cross_entropy", [rows, 1000], 3, |_, device| {
+        let loss = CrossEntropyLossConfig::new().init(device);
+        Box::new(move |logits, targets| loss.forward(logits, targets.classes()))
+    });
     for config in soft {
-        // Logits are read twice, the gradient written.
         loss(bench, config, [rows, 1000], 3);
     }
     let binary: [LossConfig; 3] =
@@ -131,8 +138,20 @@ fn losses(bench: &Bench) {
     loss(bench, SupConConfig::new().into(), [if bench.large { 4096 } else { 512 }, 128], 0);
 }
 
-fn loss(bench: &Bench, config: LossConfig, [rows, columns]: [usize; 2], passes: usize) {
-    let name = config.kind().to_string();
+fn loss(bench: &Bench, config: LossConfig, shape: [usize; 2], passes: usize) {
+    step(bench, &config.kind().to_string(), shape, passes, |profile, device| {
+        let loss = config.init(profile, device).expect("the defaults");
+        Box::new(move |logits, targets| loss.forward(logits, targets, Reduction::Mean))
+    });
+}
+
+fn step(
+    bench: &Bench,
+    name: &str,
+    [rows, columns]: [usize; 2],
+    passes: usize,
+    loss: impl FnOnce(&ClassProfile, &Device) -> Forward,
+) {
     if !format!("{name}/{rows}x{columns}/forward and backward").contains(&bench.filter) {
         return;
     }
@@ -143,7 +162,7 @@ fn loss(bench: &Bench, config: LossConfig, [rows, columns]: [usize; 2], passes: 
     let classes = if passes == 0 { 20 } else { columns };
     let counts = (0..classes).map(|c| 1 + 10_000 / (c as u64 + 1));
     let profile = ClassProfile::from_counts(counts).expect("counts above 0");
-    let loss = config.init(&profile, &device).expect("the defaults");
+    let loss = loss(&profile, &device);
     let targets = if passes == 5 {
         let share = Tensor::<2>::random([rows, columns], Distribution::Default, &device);
         Targets::Soft(share.greater_elem(0.9).float())
@@ -154,7 +173,7 @@ fn loss(bench: &Bench, config: LossConfig, [rows, columns]: [usize; 2], passes: 
     let bytes = passes * rows * columns * width(&device);
     bench.run(&format!("{name}/{rows}x{columns}/forward and backward"), bytes, || {
         let x = logits.clone().detach().require_grad();
-        let gradients = loss.forward(x.clone(), &targets, Reduction::Mean).backward();
+        let gradients = loss(x.clone(), &targets).backward();
         x.grad(&gradients)
     });
 }
