@@ -227,6 +227,29 @@ fn a_saved_model_makes_the_same_rows() {
 }
 
 #[test]
+fn threads_do_not_change_what_is_learned() {
+    let (x, labels, columns) = table(300, 4);
+    let wide = CtGan::new().with_epochs(2).with_batch(200);
+    let configs = [
+        GeneratorConfig::CtGan(wide),
+        GeneratorConfig::Tvae(Tvae::new().with_epochs(2).with_batch(200)),
+    ];
+    for config in configs {
+        let on = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let training = Training::new(x.view(), &columns, &labels).unwrap();
+                let model = config.fit(training, &Device::flex(), &NoProgress).unwrap();
+                model.sample(1, 50, 5).unwrap()
+            })
+        };
+        // By their bits: there are missing values among them.
+        let bits = |x: Array2<f64>| x.mapv(f64::to_bits);
+        assert_eq!(bits(on(1)), bits(on(2)), "{config:?}");
+    }
+}
+
+#[test]
 fn the_copula_keeps_marginals_and_correlations_of_the_class() {
     let (x, labels, columns) = table(1800, 3);
     let training = Training::new(x.view(), &columns, &labels).unwrap();

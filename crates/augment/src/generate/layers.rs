@@ -1,10 +1,11 @@
 //! Dense layers with Adam, small enough to be written out: what is drawn is drawn on the host.
 
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
-use counterweight_core::Rng;
+use counterweight_core::{Rng, SplitMix, derive};
 use counterweight_kernels::{AdamStep, adam_step, dense, soft_cross_entropy};
 use rand::RngExt;
 use rand_distr::{Distribution, Exp1, StandardNormal};
+use rayon::prelude::*;
 
 use super::codec::Group;
 use crate::{Error, Result};
@@ -175,21 +176,33 @@ pub(crate) fn fixed_norm(
     (x - running[0].clone()) * scale + beta
 }
 
-/// Numbers drawn on the host.
-fn drawn(rows: usize, columns: usize, device: &Device, draw: impl FnMut() -> f32) -> Tensor<2> {
+/// Numbers drawn on the host, each piece of them by a stream of its own, so that they are the same
+/// at any number of threads.
+fn drawn(
+    rows: usize,
+    columns: usize,
+    rng: &mut Rng,
+    device: &Device,
+    draw: impl Fn(&mut SplitMix) -> f32 + Sync,
+) -> Tensor<2> {
+    const PIECE: usize = 1 << 13;
     let mut values = vec![0f32; rows * columns];
-    values.fill_with(draw);
+    let seed = rng.random::<u64>();
+    values.par_chunks_mut(PIECE).enumerate().for_each(|(at, piece)| {
+        let mut rng = SplitMix::new(derive(seed, at as u64));
+        piece.fill_with(|| draw(&mut rng));
+    });
     upload(values, columns, device)
 }
 
 /// Standard normal numbers.
 pub(crate) fn normal(rows: usize, columns: usize, rng: &mut Rng, device: &Device) -> Tensor<2> {
-    drawn(rows, columns, device, || StandardNormal.sample(rng))
+    drawn(rows, columns, rng, device, |rng| StandardNormal.sample(rng))
 }
 
 /// Gumbel noise, `−ln e` with e of the exponential distribution.
 pub(crate) fn gumbel(rows: usize, columns: usize, rng: &mut Rng, device: &Device) -> Tensor<2> {
-    drawn(rows, columns, device, || {
+    drawn(rows, columns, rng, device, |rng| {
         let e: f32 = Exp1.sample(rng);
         -e.max(f32::MIN_POSITIVE).ln()
     })
@@ -205,7 +218,7 @@ pub(crate) fn dropout_mask(
 ) -> Tensor<2> {
     let kept = (1.0 / (1.0 - share)) as f32;
     let share = share as f32;
-    drawn(rows, columns, device, || if rng.random::<f32>() < share { 0.0 } else { kept })
+    drawn(rows, columns, rng, device, |rng| if rng.random::<f32>() < share { 0.0 } else { kept })
 }
 
 /// Rows of numbers on a device.

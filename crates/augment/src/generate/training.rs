@@ -65,10 +65,11 @@ impl Schedule {
     }
 }
 
-/// Runs a training on one thread of the CPU: its products are so small that a second one costs
-/// more than it gives, and several trainings can run side by side.
-pub(crate) fn on_one_thread<T: Send>(train: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-    match rayon::ThreadPoolBuilder::new().num_threads(1).build() {
+/// Runs a training on two threads of the CPU at most: its products are so small that waking more
+/// of them costs more than it gives, and several trainings can run side by side.
+pub(crate) fn on_two_threads<T: Send>(train: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    let threads = rayon::current_num_threads().min(2);
+    match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
         Ok(pool) => pool.install(train),
         Err(_) => train(),
     }

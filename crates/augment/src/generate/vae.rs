@@ -9,7 +9,7 @@ use super::codec::{Codec, Normalisation};
 use super::layers::{Adam, Weights, blocks_loss, finite, gumbel, layer, normal, numbers, upload};
 use super::store::Stored;
 use super::training::{
-    Batches, Schedule, Training, Watch, like_real, of_class, on_one_thread, positive, tell,
+    Batches, Schedule, Training, Watch, like_real, of_class, on_two_threads, positive, tell,
 };
 use super::{Generator, stream};
 use crate::Result;
@@ -257,7 +257,7 @@ fn fit(
     settings.check()?;
     let batches =
         Batches::new(&training, settings.normalisation, &settings.schedule, false, device);
-    on_one_thread(|| train(settings, training, &batches, progress))
+    on_two_threads(|| train(settings, training, &batches, progress))
 }
 
 fn train(
@@ -298,11 +298,11 @@ fn train(
             let mean = hidden.clone().slice([0..batch, 0..e]);
             let log_variance = hidden.slice([0..batch, e..2 * e]);
             let noise = Tensor::from_inner(normal(batch, e, &mut rng, &plain));
-            let z = mean.clone() + noise * (log_variance.clone() * 0.5).exp();
+            let deviations = (log_variance.clone() * 0.5).exp();
+            let z = mean.clone() + noise * deviations.clone();
             let out = head.network(&decode, Tensor::cat(vec![z, class], 1));
             let likelihood = head.reconstruction(x, out, decode[deviation].clone());
-            let divergence =
-                (mean.square() + log_variance.clone().exp() - log_variance - 1.0).sum() * 0.5;
+            let divergence = (mean.square() + deviations.square() - log_variance - 1.0).sum() * 0.5;
             let loss = (likelihood * settings.loss_factor + divergence) / batch as f64;
             let gradients = loss.backward();
             last = finite(loss, epoch * steps + i, "loss")?;
