@@ -1,16 +1,18 @@
 //! Generators of tables: training time and fidelity, and what their rows are worth to a
 //! classifier beside those of resamplers.
 //!
-//! `cargo bench --bench generators -- KEEL_FOLDER OUT fidelity|SEEDS [TABLE ...]` reads five tables
-//! of the KEEL repository (`NAME.dat`) and the bundled customers; `fidelity` writes the synthetic
-//! tables to `OUT`, where `benches/peers/generators_ctgan.py` scores them beside its own; a number
-//! of seeds scores classifiers over five folds each.
+//! `cargo bench --bench generators -- KEEL_FOLDER OUT fidelity|worth [TABLE ...] [--seed 1]
+//! [--seeds 3] [--method NAME]` reads five tables of the KEEL repository (`NAME.dat`) and the bundled
+//! customers; `fidelity` writes the synthetic tables of a seed to `OUT`, where
+//! `benches/peers/generators_ctgan.py` scores them beside its own; `worth` scores classifiers over
+//! five folds with each of so many seeds.
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use clap::Parser;
 use counterweight::augment::{
     Column, Copula, CtGan, Fidelity, GeneratorConfig, Training, Transfer, Tvae,
 };
@@ -31,16 +33,41 @@ struct Data {
     columns: Vec<Column>,
 }
 
+#[derive(Parser)]
+struct Args {
+    /// Folder of the KEEL tables
+    keel: Option<PathBuf>,
+    /// Where synthetic tables go
+    #[arg(default_value = "target/generators")]
+    out: PathBuf,
+    #[arg(default_value = "fidelity", value_parser = ["fidelity", "worth"])]
+    what: String,
+    /// All where none is named
+    tables: Vec<String>,
+    /// Seed of the synthetic tables
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Seeds of the classifiers' folds
+    #[arg(long, default_value_t = 3)]
+    seeds: u64,
+    /// One of copula, ctgan, tvae alone
+    #[arg(long)]
+    method: Option<String>,
+    // Given by cargo.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
-    let args: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
-    let [keel, out, what, names @ ..] = args.as_slice() else {
-        println!("cargo bench --bench generators -- KEEL_FOLDER OUT fidelity|SEEDS [TABLE ...]");
+    let args = Args::parse();
+    let Some(keel) = &args.keel else {
+        println!("cargo bench --bench generators -- KEEL_FOLDER OUT fidelity|worth");
         return Ok(());
     };
-    std::fs::create_dir_all(out)?;
+    std::fs::create_dir_all(&args.out)?;
     let mut tables = Vec::new();
     for name in TABLES {
-        let text = std::fs::read_to_string(Path::new(keel).join(format!("{name}.dat")))?;
+        let text = std::fs::read_to_string(keel.join(format!("{name}.dat")))?;
         tables.push((name, data(text.lines().filter(|l| !l.starts_with('@')), "positive")?));
     }
     let mut churn = String::new();
@@ -49,12 +76,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     std::io::Read::read_to_string(&mut file, &mut churn)?;
     tables.push(("churn", data(churn.lines().skip(1), "yes")?));
     for (name, data) in &tables {
-        if !names.is_empty() && !names.iter().any(|n| n == name) {
+        if !args.tables.is_empty() && !args.tables.iter().any(|n| n == name) {
             continue;
         }
-        match what.as_str() {
-            "fidelity" => fidelity(name, data, Path::new(out))?,
-            seeds => scores(name, data, seeds.parse()?)?,
+        match args.what.as_str() {
+            "fidelity" => fidelity(name, data, &args)?,
+            _ => scores(name, data, &args)?,
         }
     }
     Ok(())
@@ -84,21 +111,24 @@ fn data<'a>(lines: impl Iterator<Item = &'a str>, rare: &str) -> Result<Data, Bo
     Ok(Data { x, labels, columns })
 }
 
-fn generators(seed: u64) -> [(&'static str, GeneratorConfig); 3] {
-    [
+fn generators(seed: u64, only: Option<&str>) -> Vec<(&'static str, GeneratorConfig)> {
+    let mut all = vec![
         ("copula", GeneratorConfig::Copula(Copula::new())),
         ("ctgan", GeneratorConfig::CtGan(CtGan::new().with_seed(seed))),
         ("tvae", GeneratorConfig::Tvae(Tvae::new().with_seed(seed))),
-    ]
+    ];
+    all.retain(|(name, _)| only.is_none_or(|only| only == *name));
+    all
 }
 
-fn fidelity(name: &str, data: &Data, out: &Path) -> Result<(), Box<dyn Error>> {
+fn fidelity(name: &str, data: &Data, args: &Args) -> Result<(), Box<dyn Error>> {
     let with_class = |x: &Array2<f64>, labels: &[usize]| {
         let class = Array2::from_shape_fn((labels.len(), 1), |(r, _)| labels[r] as f64);
         concatenate(Axis(1), &[x.view(), class.view()])
     };
+    let out = &args.out;
     write(&out.join(format!("{name}.csv")), &with_class(&data.x, &data.labels)?, &data.columns)?;
-    for (method, config) in generators(1) {
+    for (method, config) in generators(args.seed, args.method.as_deref()) {
         let start = Instant::now();
         let training = Training::new(data.x.view(), &data.columns, &data.labels)?;
         let model = config.fit(training, &Device::flex(), &NoProgress)?;
@@ -142,18 +172,22 @@ fn write(path: &Path, x: &Array2<f64>, columns: &[Column]) -> Result<(), Box<dyn
 type Score = (&'static str, [f64; 2]);
 
 /// F1 and average precision of the rare class by logistic regression, over folds and seeds.
-fn scores(name: &str, data: &Data, seeds: u64) -> Result<(), Box<dyn Error>> {
+fn scores(name: &str, data: &Data, args: &Args) -> Result<(), Box<dyn Error>> {
     let runs: Vec<(u64, usize)> =
-        (0..seeds).flat_map(|seed| (0..FOLDS).map(move |fold| (seed, fold))).collect();
-    // A training runs on one thread.
+        (0..args.seeds).flat_map(|seed| (0..FOLDS).map(move |fold| (seed, fold))).collect();
     let all: Result<Vec<Vec<Score>>, String> = runs
         .par_iter()
-        .map(|&(seed, fold)| one_fold(data, seed, fold).map_err(|e| e.to_string()))
+        .map(|&(seed, fold)| {
+            one_fold(data, seed, fold, args.method.as_deref()).map_err(|e| e.to_string())
+        })
         .collect();
     let all = all?.concat();
     for method in ["none", "over", "smote", "copula", "ctgan", "tvae"] {
         let own: Vec<[f64; 2]> = all.iter().filter(|s| s.0 == method).map(|s| s.1).collect();
         let mean = |at: usize| own.iter().map(|s| s[at]).sum::<f64>() / own.len() as f64;
+        if own.is_empty() {
+            continue;
+        }
         println!(
             "{name:>18} {method:>7}  F1 {:.3}  AP {:.3}  ({} runs)",
             mean(0),
@@ -164,7 +198,12 @@ fn scores(name: &str, data: &Data, seeds: u64) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn one_fold(data: &Data, seed: u64, fold: usize) -> Result<Vec<Score>, Box<dyn Error>> {
+fn one_fold(
+    data: &Data,
+    seed: u64,
+    fold: usize,
+    only: Option<&str>,
+) -> Result<Vec<Score>, Box<dyn Error>> {
     let folds = Folds::stratified(&data.labels, FOLDS, seed)?;
     let seed = derive(seed, fold as u64);
     let pick = |rows: &[usize]| -> (Array2<f64>, Vec<usize>) {
@@ -187,7 +226,7 @@ fn one_fold(data: &Data, seed: u64, fold: usize) -> Result<Vec<Score>, Box<dyn E
     }
     let rare = y.iter().filter(|l| **l == 1).count();
     let missing = y.len() - 2 * rare;
-    for (method, config) in generators(seed) {
+    for (method, config) in generators(seed, only) {
         let training = Training::new(x.view(), &data.columns, &y)?;
         let model = config.fit(training, &Device::flex(), &NoProgress)?;
         let made = model.sample(1, missing, seed)?;

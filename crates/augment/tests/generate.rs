@@ -138,6 +138,7 @@ fn bad_input_is_an_error_that_names_it() {
         (CtGan::new().with_dropout(1.0).check(), "dropout = 1"),
         (CtGan::new().with_learning_rate(0.0).check(), "learning_rate = 0"),
         (Tvae::new().with_epochs(0).check(), "epochs = 0"),
+        (Tvae::new().with_temperature(1.5).check(), "temperature = 1.5"),
         (Gan::new().with_batch(1).check(), "batch = 1"),
         (Copula::new().with_shrinkage(2.0).check(), "shrinkage = 2"),
     ];
@@ -224,6 +225,25 @@ fn a_saved_model_makes_the_same_rows() {
     std::fs::write(&path, &bytes).unwrap();
     let error = VaeModel::load(&path, &device).unwrap_err().to_string();
     assert!(error.contains("do not fit"), "{error}");
+}
+
+/// Of a category that goes with nothing a cold draw takes the frequent level nearly always.
+#[test]
+fn a_low_temperature_draws_the_probable() {
+    let mut rng = rng(8);
+    let mut level = || f64::from(u8::from(rng.random_bool(0.25)));
+    let x = Array2::from_shape_fn((400, 1), |_| level());
+    let labels: Vec<usize> = (0..400).map(|r| r % 2).collect();
+    let rare = |temperature: f64| {
+        let columns = [Column::Category];
+        let training = Training::new(x.view(), &columns, &labels).unwrap();
+        let config = Tvae::new().with_epochs(30).with_batch(100).with_temperature(temperature);
+        let model = config.fit(training, &Device::flex(), &NoProgress).unwrap();
+        model.sample(1, 400, 3).unwrap().sum() / 400.0
+    };
+    let (own, cold) = (rare(1.0), rare(0.3));
+    assert!((0.15..0.35).contains(&own), "{own}");
+    assert!(cold < own - 0.03, "{cold} {own}");
 }
 
 #[test]
