@@ -444,6 +444,14 @@ fn rows_of_any_width_agree() {
                 });
             }
         }
+        agree(&format!("gaussians of {columns} columns"), |device| {
+            let device = device.clone().autodiff();
+            let x = (numbers(rows, 2 * columns, &device) / 4.0).require_grad();
+            let z = kernels::gaussian_draw(x.clone(), share(&device));
+            let far = kernels::gaussian_divergence(x.clone());
+            let gradient = x.grad(&(z.clone() * share(&device) + far.clone()).sum().backward());
+            [read(z), read(far), read(gradient.unwrap())].concat()
+        });
         agree(&format!("pairs of {columns} columns"), |device| {
             let device = device.clone().autodiff();
             let partners: Vec<i32> = (0..rows as i32).rev().collect();

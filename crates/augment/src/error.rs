@@ -40,6 +40,12 @@ pub enum Error {
         /// Its value.
         value: f64,
     },
+    /// Training was stopped by its flag.
+    #[error("training was interrupted after {epochs} epochs")]
+    Interrupted {
+        /// Epochs that are done; a checkpoint holds them.
+        epochs: usize,
+    },
     /// A file that holds something else.
     #[error("{path}: {reason}")]
     Format {

@@ -1,11 +1,13 @@
 //! Generators: hard tables, files, known distributions.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use burn::tensor::Device;
 use counterweight_augment::{
     Column, Copula, CopulaModel, CtGan, Error, Fidelity, Gan, GanModel, Generator, GeneratorConfig,
     Training, Tvae, Vae, VaeModel,
 };
-use counterweight_core::{NoProgress, rng};
+use counterweight_core::{NoProgress, Progress, rng};
 use ndarray::{Array2, array};
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
@@ -225,6 +227,65 @@ fn a_saved_model_makes_the_same_rows() {
     std::fs::write(&path, &bytes).unwrap();
     let error = VaeModel::load(&path, &device).unwrap_err().to_string();
     assert!(error.contains("do not fit"), "{error}");
+}
+
+/// Sets its flag after so many epochs.
+struct StopAfter(u64, AtomicBool);
+
+impl Progress for StopAfter {
+    fn start(&self, _stage: &str, _total: u64) {}
+    fn update(&self, done: u64, _message: &str) {
+        if done == self.0 {
+            self.1.store(true, Ordering::Relaxed);
+        }
+    }
+    fn finish(&self, _message: &str) {}
+}
+
+#[test]
+fn an_interrupted_training_goes_on_to_the_same_model() {
+    let (x, labels, columns) = table(120, 6);
+    let [_, GeneratorConfig::CtGan(gan), GeneratorConfig::Tvae(vae)] = small() else {
+        panic!("the copula and two networks");
+    };
+    let device = Device::flex();
+    let dir = tempfile::tempdir().unwrap();
+    for (gan, vae) in [
+        (gan.clone(), vae.clone()),
+        // Looks, so that the best weights are kept too.
+        (gan.with_patience(Some(9)), vae.with_patience(Some(9))),
+    ] {
+        let configs = [
+            (GeneratorConfig::CtGan(gan.clone().with_epochs(33)), GeneratorConfig::CtGan(gan)),
+            (GeneratorConfig::Tvae(vae.clone().with_epochs(33)), GeneratorConfig::Tvae(vae)),
+        ];
+        for (config, other) in configs {
+            let path = dir.path().join("training.safetensors");
+            let stop = StopAfter(24, AtomicBool::new(false));
+            let training = Training::new(x.view(), &columns, &labels).unwrap();
+            let whole = config.fit(training, &device, &NoProgress).unwrap();
+            let training = training.with_checkpoint(&path);
+            let error = config.fit(training.with_stop_flag(&stop.1), &device, &stop).unwrap_err();
+            assert!(matches!(error, Error::Interrupted { epochs: 24 }), "{error}");
+            let error = other.fit(training, &device, &NoProgress).unwrap_err().to_string();
+            assert!(error.contains("a checkpoint of other data or settings"), "{error}");
+            let again = config.fit(training, &device, &NoProgress).unwrap();
+            let rows = |model: &dyn Generator| model.sample(1, 40, 2).unwrap().mapv(f64::to_bits);
+            assert_eq!(rows(&*whole), rows(&*again), "{config:?}");
+            assert!(!path.exists(), "it is done");
+
+            // A cut file is an error, and stays.
+            stop.1.store(true, Ordering::Relaxed);
+            let flagged = training.with_stop_flag(&stop.1);
+            assert!(config.fit(flagged, &device, &NoProgress).is_err());
+            let bytes = std::fs::read(&path).unwrap();
+            std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+            let error = config.fit(training, &device, &NoProgress).unwrap_err();
+            assert!(matches!(error, Error::Format { .. }), "{error}");
+            assert!(path.exists());
+            std::fs::remove_file(&path).unwrap();
+        }
+    }
 }
 
 /// Of a category that goes with nothing a cold draw takes the frequent level nearly always.

@@ -112,6 +112,28 @@ impl<B: RowOps> Row<B> for Gram {
 }
 
 #[derive(Debug)]
+struct GaussianDraw;
+
+impl<B: RowOps> Row<B> for GaussianDraw {
+    type Kept = (FloatTensor<B>, FloatTensor<B>);
+
+    fn gradient((parameters, noise): Self::Kept, grad: FloatTensor<B>) -> FloatTensor<B> {
+        B::gaussian_draw_backward(parameters, noise, grad)
+    }
+}
+
+#[derive(Debug)]
+struct GaussianDivergence;
+
+impl<B: RowOps> Row<B> for GaussianDivergence {
+    type Kept = FloatTensor<B>;
+
+    fn gradient(parameters: Self::Kept, grad: FloatTensor<B>) -> FloatTensor<B> {
+        B::gaussian_divergence_backward(parameters, grad)
+    }
+}
+
+#[derive(Debug)]
 struct Binary;
 
 impl<B: RowOps> Row<B> for Binary {
@@ -182,6 +204,17 @@ impl<B: RowOps, C: CheckpointStrategy> RowOps for Autodiff<B, C> {
 
     fn gram(x: FloatTensor<Self>) -> FloatTensor<Self> {
         record::<B, C, Gram>(x, |x| (B::gram(x.clone()), x))
+    }
+
+    fn gaussian_draw(parameters: FloatTensor<Self>, noise: FloatTensor<Self>) -> FloatTensor<Self> {
+        let noise = noise.into_primitive();
+        record::<B, C, GaussianDraw>(parameters, |x| {
+            (B::gaussian_draw(x.clone(), noise.clone()), (x, noise))
+        })
+    }
+
+    fn gaussian_divergence(parameters: FloatTensor<Self>) -> FloatTensor<Self> {
+        record::<B, C, GaussianDivergence>(parameters, |x| (B::gaussian_divergence(x.clone()), x))
     }
 
     fn binary_focal(

@@ -6,6 +6,7 @@ use burn::backend::tensor::IntTensor;
 use burn::tensor::DType;
 
 use crate::BinaryFocal;
+use crate::gaussian::flex::{divergence, divergence_backward, draw, draw_backward};
 use crate::normalized::flex::{gram, gram_backward, normalize, normalize_backward};
 use crate::ops::RowOps;
 use crate::real::{Real, change, fill, fill_all, fold, sum};
@@ -605,6 +606,26 @@ impl RowOps for Flex {
     fn gram_backward(x: Float, grad: Float) -> Float {
         let [x, grad] = [x, grad].map(|x| x.to_contiguous());
         by_type!(x, gram_backward(&x, &grad))
+    }
+
+    fn gaussian_draw(parameters: Float, noise: Float) -> Float {
+        let [x, noise] = [parameters, noise].map(|x| x.to_contiguous());
+        by_type!(x, draw(&x, &noise))
+    }
+
+    fn gaussian_draw_backward(parameters: Float, noise: Float, grad: Float) -> Float {
+        let [x, noise, grad] = [parameters, noise, grad].map(|x| x.to_contiguous());
+        by_type!(x, draw_backward(&x, &noise, &grad))
+    }
+
+    fn gaussian_divergence(parameters: Float) -> Float {
+        let x = parameters.to_contiguous();
+        by_type!(x, divergence(&x))
+    }
+
+    fn gaussian_divergence_backward(parameters: Float, grad: Float) -> Float {
+        let [x, grad] = [parameters, grad].map(|x| x.to_contiguous());
+        by_type!(x, divergence_backward(&x, &grad))
     }
 
     fn binary_focal(

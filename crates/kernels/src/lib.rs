@@ -10,6 +10,7 @@
 //!
 //! A block is made of [`dense`], [`gelu`], [`add_norm`], [`attention`] and [`dropout`], with
 //! the same two ways; [`normalized`], [`cosines`] and [`pairwise_cosines`] compare embeddings,
+//! [`gaussian_draw`] and [`gaussian_divergence`] are a variational autoencoder's,
 //! [`warp`] moves images, [`mix_rows`] and [`mix_pairs`] add them, and [`adam_step`] is a step of
 //! AdamW.
 //!
@@ -38,6 +39,7 @@ mod composed;
 mod cube;
 #[cfg(feature = "flex")]
 mod flex;
+mod gaussian;
 mod mix;
 mod normalized;
 mod ops;
@@ -52,6 +54,7 @@ mod warp;
 pub use adam::{AdamStep, adam_step};
 pub use binary::{BinaryFocal, binary_focal};
 pub use block::{add_norm, attention, dense, dropout, gelu};
+pub use gaussian::{gaussian_divergence, gaussian_draw};
 pub use mix::{mix_pairs, mix_rows};
 pub use normalized::{cosines, normalized, pairwise_cosines};
 pub use softmax::{contrast, log_prob, log_softmax, soft_cross_entropy, widen};

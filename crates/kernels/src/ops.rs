@@ -10,6 +10,7 @@ use burn::backend::{Backend, backend_extension};
 #[cfg(feature = "cube")]
 use burn::tensor::Shape;
 
+use crate::gaussian::composed as gaussian;
 use crate::normalized::composed as unit;
 use crate::{BinaryFocal, composed};
 
@@ -178,6 +179,37 @@ pub(crate) trait RowOps: Backend {
     #[fusion(default)]
     fn gram_backward(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
         unit::gram_backward::<Self>(x, grad)
+    }
+
+    /// See [`gaussian_draw`](crate::gaussian_draw).
+    #[fusion(default)]
+    fn gaussian_draw(parameters: FloatTensor<Self>, noise: FloatTensor<Self>) -> FloatTensor<Self> {
+        gaussian::draw::<Self>(parameters, noise)
+    }
+
+    /// `(grad, ½ grad ε e^{λ / 2})`, side by side.
+    #[fusion(default)]
+    fn gaussian_draw_backward(
+        parameters: FloatTensor<Self>,
+        noise: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        gaussian::draw_backward::<Self>(parameters, noise, grad)
+    }
+
+    /// See [`gaussian_divergence`](crate::gaussian_divergence).
+    #[fusion(default)]
+    fn gaussian_divergence(parameters: FloatTensor<Self>) -> FloatTensor<Self> {
+        gaussian::divergence::<Self>(parameters)
+    }
+
+    /// `grad (μ, ½ (e^λ − 1))`, side by side.
+    #[fusion(default)]
+    fn gaussian_divergence_backward(
+        parameters: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        gaussian::divergence_backward::<Self>(parameters, grad)
     }
 
     /// See [`binary_focal`](crate::binary_focal); `[batch, 1]`.

@@ -3,8 +3,8 @@
 use burn::tensor::activation::{log_sigmoid, log_softmax as burn_log_softmax};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use counterweight_kernels::{
-    BinaryFocal, binary_focal, cosines, log_prob, log_softmax, normalized, pairwise_cosines,
-    soft_cross_entropy,
+    BinaryFocal, binary_focal, cosines, gaussian_divergence, gaussian_draw, log_prob, log_softmax,
+    normalized, pairwise_cosines, soft_cross_entropy,
 };
 use proptest::prelude::*;
 
@@ -147,6 +147,41 @@ proptest! {
         let burns = run(&w, |w| unit(exact.clone()).matmul(unit(w.transpose()).transpose()));
         prop_assert!(near(&ours, &burns, tolerance), "{:?} {:?}", ours, burns);
     }
+
+    #[test]
+    fn gaussians_are_burns(
+        rows in 1..200usize, width in 1..70usize, seed: u64, scale in 0.1..20.0f64, single: bool,
+    ) {
+        let device = Device::flex().autodiff();
+        let dtype = if single { DType::F32 } else { DType::F64 };
+        let exact = numbers(rows, 2 * width, scale, seed, &device);
+        let noise = numbers(rows, width, 1.0, seed ^ 5, &device);
+        let x = exact.clone().cast(dtype);
+        let half = |x: &Tensor<2>, at: usize| x.clone().narrow(1, at * width, width);
+        // As large as the largest number that is summed.
+        let top = exact.clone().narrow(1, width, width).max().into_scalar::<f64>().max(1.0).exp();
+        let tolerance = if single { 2e-6 } else { 1e-12 } * top * width as f64;
+        let ours = run(&x, |x| gaussian_draw(x, noise.clone().cast(dtype)));
+        let burns = run(&exact, |x| half(&x, 0) + noise.clone() * (half(&x, 1) * 0.5).exp());
+        prop_assert!(near(&ours, &burns, tolerance), "{:?} {:?}", ours, burns);
+        let ours = run(&x, gaussian_divergence);
+        let burns = run(&exact, |x| {
+            let (mean, l) = (half(&x, 0), half(&x, 1));
+            (mean.square() + l.clone().exp() - l - 1.0).sum_dim(1) * 0.5
+        });
+        prop_assert!(near(&ours, &burns, tolerance), "{:?} {:?}", ours, burns);
+    }
+}
+
+#[test]
+fn a_gaussian_of_nan_is_nan() {
+    let device = Device::flex();
+    let x = Tensor::<2>::from_floats([[0.0, f32::NAN], [1.0, 0.0]], &device);
+    let noise = Tensor::<2>::from_floats([[1.0], [1.0]], &device);
+    let drawn: Vec<f32> = gaussian_draw(x.clone(), noise).try_into_vec_as().unwrap();
+    assert!(drawn[0].is_nan() && drawn[1] == 2.0, "{drawn:?}");
+    let far: Vec<f32> = gaussian_divergence(x).try_into_vec_as().unwrap();
+    assert!(far[0].is_nan() && far[1] == 0.5, "{far:?}");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use super::layers::{
     Adam, Weights, batch_norm, blocks, blocks_loss, dropout_mask, finite, fixed_norm, gumbel,
     layer, normal, numbers, upload,
 };
+use super::resume::{Checkpoint, State};
 use super::store::Stored;
 use super::training::{
     Batches, Drawn, Schedule, Training, Watch, like_real, of_class, on_two_threads, positive, tell,
@@ -352,8 +353,19 @@ fn train(
         (Tensor::cat(vec![z, asked.clone()], 1), asked)
     };
     let mut watch = Watch::new(&training, schedule);
+    let layers = running.len();
+    let model = |mut tensors: Vec<Tensor<2>>| {
+        let running = tensors.split_off(tensors.len().saturating_sub(2 * layers));
+        (Weights::from_tensors(tensors), pairs(&running))
+    };
+    let checkpoint = Checkpoint::new(&training, settings);
+    let state = State {
+        networks: vec![&mut generator, &mut critic],
+        rest: running.iter_mut().flatten().collect(),
+    };
+    let first = checkpoint.begin(state, &mut watch, &mut rng, &plain, model)?;
     progress.start("training", schedule.epochs as u64);
-    for epoch in 0..schedule.epochs {
+    for epoch in first..schedule.epochs {
         let mut last = 0.0;
         for i in 0..steps {
             let step = epoch * steps + i;
@@ -419,12 +431,29 @@ fn train(
         if stop {
             break;
         }
+        let state = State {
+            networks: vec![&mut generator, &mut critic],
+            rest: running.iter_mut().flatten().collect(),
+        };
+        let best = |(weights, running): &(Weights, Vec<_>)| flat(weights, running);
+        checkpoint.after(epoch + 1, state, &watch, &rng, best)?;
     }
     progress.finish("");
+    checkpoint.end()?;
     let (weights, running) = watch.best_or((generator, running));
     let model = GanModel { head, weights, running, device: plain };
     model.check_finite(schedule.epochs * steps)?;
     Ok(model)
+}
+
+/// A generator's tensors and its running statistics behind them, for a file.
+fn flat(weights: &Weights, running: &[[Tensor<2>; 2]]) -> Vec<Tensor<2>> {
+    weights.plain().iter().chain(running.iter().flatten()).cloned().collect()
+}
+
+/// Running statistics of a file.
+fn pairs(tensors: &[Tensor<2>]) -> Vec<[Tensor<2>; 2]> {
+    tensors.chunks_exact(2).map(|pair| [pair[0].clone(), pair[1].clone()]).collect()
 }
 
 /// The conditions of a batch in another order, with real rows that meet them.
@@ -487,7 +516,7 @@ impl GanModel {
         let shapes = [layers, norms.clone(), norms].concat();
         Stored::expect(path.as_ref(), &tensors, &shapes)?;
         let rest = tensors.split_off(tensors.len() - 2 * head.hidden.len());
-        let running = rest.chunks(2).map(|pair| [pair[0].clone(), pair[1].clone()]).collect();
+        let running = pairs(&rest);
         Ok(Self { head, weights: Weights::from_tensors(tensors), running, device })
     }
 }
@@ -504,8 +533,6 @@ impl Generator for GanModel {
     }
 
     fn save(&self, path: &std::path::Path) -> Result<()> {
-        let tensors: Vec<_> =
-            self.weights.plain().iter().chain(self.running.iter().flatten()).cloned().collect();
-        Stored::write(path, "gan", &self.head, &tensors)
+        Stored::write(path, "gan", &self.head, &flat(&self.weights, &self.running))
     }
 }

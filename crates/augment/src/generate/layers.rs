@@ -129,6 +129,36 @@ impl Weights {
         }
     }
 
+    /// The tensors and Adam's moments of each, for a file.
+    pub(crate) fn all(&self) -> Vec<Tensor<2>> {
+        let with_moments =
+            |(t, m): (&Tensor<2>, &[Tensor<2>; 2])| [t, &m[0], &m[1]].map(Clone::clone);
+        self.tensors.iter().zip(&self.moments).flat_map(with_moments).collect()
+    }
+
+    /// Adam's steps so far.
+    pub(crate) fn steps(&self) -> i32 {
+        self.time
+    }
+
+    /// Takes back what [`all`](Self::all) gave; says whether the shapes fit.
+    pub(crate) fn restore(
+        &mut self,
+        tensors: &mut impl Iterator<Item = Tensor<2>>,
+        steps: i32,
+    ) -> bool {
+        self.time = steps;
+        for (tensor, [first, second]) in self.tensors.iter_mut().zip(&mut self.moments) {
+            for old in [tensor, first, second] {
+                match tensors.next() {
+                    Some(new) if new.dims() == old.dims() => *old = new,
+                    _ => return false,
+                }
+            }
+        }
+        true
+    }
+
     /// Replaces a tensor by what `f` makes of it.
     pub(crate) fn map(&mut self, at: usize, f: impl FnOnce(Tensor<2>) -> Tensor<2>) {
         self.tensors[at] = f(self.tensors[at].clone());

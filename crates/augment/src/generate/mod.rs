@@ -6,6 +6,7 @@ mod critic;
 mod gan;
 mod layers;
 mod mixture;
+mod resume;
 mod store;
 mod training;
 mod vae;

@@ -1,6 +1,9 @@
 //! What training a network generator has in common: batches of a class or category, the watch
 //! over its samples, progress.
 
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use counterweight_core::{Progress, Rng, derive, ensure, rng};
 use ndarray::{Array2, ArrayView2, Axis, concatenate};
@@ -21,6 +24,8 @@ pub struct Training<'a> {
     pub(crate) x: ArrayView2<'a, f64>,
     pub(crate) columns: &'a [Column],
     pub(crate) labels: &'a [usize],
+    pub(crate) checkpoint: Option<&'a Path>,
+    pub(crate) stop: Option<&'a AtomicBool>,
 }
 
 impl<'a> Training<'a> {
@@ -30,7 +35,23 @@ impl<'a> Training<'a> {
     /// When there are no rows, lengths differ or a number is infinite.
     pub fn new(x: ArrayView2<'a, f64>, columns: &'a [Column], labels: &'a [usize]) -> Result<Self> {
         crate::table::check(x, columns, Some(labels), true)?;
-        Ok(Self { x, columns, labels })
+        Ok(Self { x, columns, labels, checkpoint: None, stop: None })
+    }
+
+    /// Keeps the training of a network in this file, every ten epochs and when it is stopped, and
+    /// goes on from there, to the same model, where the file is there. It is removed at the end. A
+    /// file of other data or settings is an error.
+    #[must_use]
+    pub fn with_checkpoint(mut self, path: &'a Path) -> Self {
+        self.checkpoint = Some(path);
+        self
+    }
+
+    /// Stops with [`Error::Interrupted`] after the epoch in which the flag is set.
+    #[must_use]
+    pub fn with_stop_flag(mut self, stop: &'a AtomicBool) -> Self {
+        self.stop = Some(stop);
+        self
     }
 
     /// The rows with the class as a last column.
@@ -264,6 +285,16 @@ impl<'a, S> Watch<'a, S> {
             self.since += 1;
         }
         Ok((Some(mean), self.since >= patience))
+    }
+
+    /// The best distance, looks since and weights, for a file.
+    pub(crate) fn place(&self) -> (f64, usize, Option<&S>) {
+        (self.nearest, self.since, self.best.as_ref())
+    }
+
+    /// Takes back what [`place`](Self::place) gave.
+    pub(crate) fn put(&mut self, nearest: f64, since: usize, best: Option<S>) {
+        (self.nearest, self.since, self.best) = (nearest, since, best);
     }
 
     /// The best weights, or the last.

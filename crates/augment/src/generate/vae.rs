@@ -1,12 +1,14 @@
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use counterweight_core::{Progress, Rng, derive, ensure, rng};
+use counterweight_kernels::{gaussian_divergence, gaussian_draw};
 use ndarray::{Array2, ArrayView2};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use super::codec::{Codec, Normalisation};
 use super::layers::{Adam, Weights, blocks_loss, finite, gumbel, layer, normal, numbers, upload};
+use super::resume::{Checkpoint, State};
 use super::store::Stored;
 use super::training::{
     Batches, Schedule, Training, Watch, like_real, of_class, on_two_threads, positive, tell,
@@ -290,15 +292,17 @@ fn train(
     };
     let mut encoder = Weights::dense(&head.encoder_sizes(), &mut rng, &plain);
     let mut decoder = Weights::dense(&head.decoder_sizes(), &mut rng, &plain);
-    let first = head.codec.numbers();
     let deviation = decoder.plain().len();
-    decoder.push(Tensor::full([1, first.max(1)], DEVIATION, &plain));
+    decoder.push(Tensor::full([1, head.codec.numbers().max(1)], DEVIATION, &plain));
 
     let batch = schedule.batch;
     let steps = batches.rows().div_ceil(batch);
     let mut watch = Watch::new(&training, schedule);
+    let checkpoint = Checkpoint::new(&training, settings);
+    let state = State { networks: vec![&mut encoder, &mut decoder], rest: vec![] };
+    let first = checkpoint.begin(state, &mut watch, &mut rng, &plain, Weights::from_tensors)?;
     progress.start("training", schedule.epochs as u64);
-    for epoch in 0..schedule.epochs {
+    for epoch in first..schedule.epochs {
         let mut last = 0.0;
         for i in 0..steps {
             let drawn = batches.draw(batch, &mut rng);
@@ -306,15 +310,11 @@ fn train(
             let class = Tensor::from_inner(upload(drawn.conditions, head.classes, &plain));
             let (encode, decode) = (encoder.tracked(), decoder.tracked());
             let hidden = head.network(&encode, Tensor::cat(vec![x.clone(), class.clone()], 1));
-            let e = head.embedding;
-            let mean = hidden.clone().slice([0..batch, 0..e]);
-            let log_variance = hidden.slice([0..batch, e..2 * e]);
-            let noise = Tensor::from_inner(normal(batch, e, &mut rng, &plain));
-            let deviations = (log_variance.clone() * 0.5).exp();
-            let z = mean.clone() + noise * deviations.clone();
+            let noise = Tensor::from_inner(normal(batch, head.embedding, &mut rng, &plain));
+            let z = gaussian_draw(hidden.clone(), noise);
             let out = head.network(&decode, Tensor::cat(vec![z, class], 1));
             let likelihood = head.reconstruction(x, out, decode[deviation].clone());
-            let divergence = (mean.square() + deviations.square() - log_variance - 1.0).sum() * 0.5;
+            let divergence = gaussian_divergence(hidden).sum();
             let loss = (likelihood * settings.loss_factor + divergence) / batch as f64;
             let gradients = loss.backward();
             last = finite(loss, epoch * steps + i, "loss")?;
@@ -331,8 +331,12 @@ fn train(
         if stop {
             break;
         }
+        let state = State { networks: vec![&mut encoder, &mut decoder], rest: vec![] };
+        let best = |best: &Weights| best.plain().to_vec();
+        checkpoint.after(epoch + 1, state, &watch, &rng, best)?;
     }
     progress.finish("");
+    checkpoint.end()?;
     let decoder = watch.best_or(decoder).plain().to_vec();
     for tensor in &decoder {
         let sum = tensor.clone().abs().sum();
