@@ -355,15 +355,16 @@ fn train(
     let mut watch = Watch::new(&training, schedule);
     let layers = running.len();
     let model = |mut tensors: Vec<Tensor<2>>| {
-        let running = tensors.split_off(tensors.len().saturating_sub(2 * layers));
+        let running = tensors.split_off(tensors.len() - 2 * layers);
         (Weights::from_tensors(tensors), pairs(&running))
     };
     let checkpoint = Checkpoint::new(&training, settings);
+    let shapes = Stored::shapes(&flat(&generator, &running));
     let state = State {
         networks: vec![&mut generator, &mut critic],
         rest: running.iter_mut().flatten().collect(),
     };
-    let first = checkpoint.begin(state, &mut watch, &mut rng, &plain, model)?;
+    let first = checkpoint.begin(state, &mut watch, &mut rng, &plain, &shapes, model)?;
     progress.start("training", schedule.epochs as u64);
     for epoch in first..schedule.epochs {
         let mut last = 0.0;

@@ -56,13 +56,14 @@ impl<'a> Checkpoint<'a> {
     }
 
     /// Puts a training at the place that the file holds and gives the epochs that are done, 0
-    /// without a file. `best` makes the watch's weights of their tensors.
+    /// without a file. `best` makes the watch's weights of their tensors, which have these shapes.
     pub(crate) fn begin<S>(
         &self,
         state: State<'_>,
         watch: &mut Watch<'_, S>,
         rng: &mut Rng,
         device: &Device,
+        shapes: &[[usize; 2]],
         best: impl FnOnce(Vec<Tensor<2>>) -> S,
     ) -> Result<usize> {
         let Some(path) = self.path.filter(|path| path.exists()) else {
@@ -88,6 +89,9 @@ impl<'a> Checkpoint<'a> {
             return Err(Stored::broken(path));
         }
         let left: Vec<_> = tensors.collect();
+        if !left.is_empty() {
+            Stored::expect(path, &left, shapes)?;
+        }
         let best = (!left.is_empty()).then(|| best(left));
         watch.put(f64::from_bits(place.nearest), place.since, best);
         let [low, high] = place.drawn.map(u128::from);

@@ -94,9 +94,14 @@ impl Stored {
         Error::Format { path: path.to_owned(), reason }
     }
 
+    /// The shapes of tensors.
+    pub(crate) fn shapes(tensors: &[Tensor<2>]) -> Vec<[usize; 2]> {
+        tensors.iter().map(Tensor::dims).collect()
+    }
+
     /// Tensors of these shapes, no more and no fewer.
     pub(crate) fn expect(path: &Path, tensors: &[Tensor<2>], shapes: &[[usize; 2]]) -> Result<()> {
-        let found: Vec<_> = tensors.iter().map(Tensor::dims).collect();
+        let found = Self::shapes(tensors);
         if found == shapes {
             return Ok(());
         }

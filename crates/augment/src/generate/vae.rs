@@ -299,8 +299,10 @@ fn train(
     let steps = batches.rows().div_ceil(batch);
     let mut watch = Watch::new(&training, schedule);
     let checkpoint = Checkpoint::new(&training, settings);
+    let shapes = Stored::shapes(decoder.plain());
     let state = State { networks: vec![&mut encoder, &mut decoder], rest: vec![] };
-    let first = checkpoint.begin(state, &mut watch, &mut rng, &plain, Weights::from_tensors)?;
+    let model = Weights::from_tensors;
+    let first = checkpoint.begin(state, &mut watch, &mut rng, &plain, &shapes, model)?;
     progress.start("training", schedule.epochs as u64);
     for epoch in first..schedule.epochs {
         let mut last = 0.0;
