@@ -104,7 +104,7 @@ pub(crate) mod flex {
         let e = (-x.abs()).exp();
         let value = if x > T::default() { T::ONE / e } else { e };
         // The fast function takes a NaN for a number.
-        if x == x { value } else { x }
+        if x.abs() >= T::default() { value } else { x }
     }
 
     pub(crate) fn draw<T: Real>(parameters: &Float, noise: &Float) -> Float {
