@@ -50,8 +50,8 @@ struct Args {
     /// Seeds of the classifiers' folds
     #[arg(long, default_value_t = 3)]
     seeds: u64,
-    /// One of copula, ctgan, tvae alone
-    #[arg(long)]
+    /// This generator alone
+    #[arg(long, value_parser = ["copula", "ctgan", "tvae"])]
     method: Option<String>,
     // Given by cargo.
     #[arg(long, hide = true)]

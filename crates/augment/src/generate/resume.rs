@@ -48,11 +48,14 @@ pub(crate) struct Checkpoint<'a> {
 
 impl<'a> Checkpoint<'a> {
     pub(crate) fn new(training: &Training<'a>, settings: &impl Debug) -> Self {
-        let words = format!("{settings:?} {:?} {:?}", training.columns, training.x.dim());
-        let bytes = words.bytes().map(u64::from);
-        let labels = training.labels.iter().map(|&l| l as u64);
-        let all = bytes.chain(labels).chain(training.x.iter().map(|v| v.to_bits()));
-        Self { path: training.checkpoint, stop: training.stop, identity: all.fold(0, derive) }
+        let identity = || {
+            let words = format!("{settings:?} {:?} {:?}", training.columns, training.x.dim());
+            let bytes = words.bytes().map(u64::from);
+            let labels = training.labels.iter().map(|&l| l as u64);
+            bytes.chain(labels).chain(training.x.iter().map(|v| v.to_bits())).fold(0, derive)
+        };
+        let path = training.checkpoint;
+        Self { path, stop: training.stop, identity: path.map_or(0, |_| identity()) }
     }
 
     /// Puts a training at the place that the file holds and gives the epochs that are done, 0

