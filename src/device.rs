@@ -1,7 +1,8 @@
 //! Choosing a device by name.
 //!
 //! The names are burn's: `cuda`, `metal`, `rocm`, `vulkan`, `wgpu`, `tch`, `flex`, `ndarray`,
-//! each with the Cargo feature of that name. `cuda:1` is the second card.
+//! each with the Cargo feature of that name. `cuda:1` is the second card, and
+//! `remote:ws://host:3000` (feature `remote`) the first device that burn's `RemoteServer` serves there.
 //!
 //! ```
 //! use counterweight::device;
@@ -16,6 +17,9 @@
 use burn::tensor::{Device, DeviceType};
 
 use crate::{Error, Result};
+
+#[cfg(feature = "remote")]
+mod remote;
 
 /// The variable by which burn is told its device.
 const VARIABLE: &str = "BURN_DEVICE";
@@ -129,11 +133,20 @@ fn describe(_: &Device) -> (String, bool) {
 /// The device of a name: a backend's own choice (`cuda`), or one of its devices by number
 /// (`cuda:1`). Letters may be capital.
 ///
+/// With the feature `remote` also `remote:ADDRESS`, the first device that a server of burn's
+/// `RemoteServer` has at a WebSocket's address, and `remote:ADDRESS#1`, its second; `remote` alone
+/// is the address in burn's own variable `BURN_REMOTE_ADDRESS`, else `ws://127.0.0.1:3000`. The
+/// connection is not encrypted; for burn's other way, and for tokens, see `burn::remote`.
+///
 /// # Errors
-/// [`Error::NoDevice`] for a name burn does not know, a backend that is not in this build, and
-/// a device that the machine does not have.
+/// [`Error::NoDevice`] for a name burn does not know, a backend that is not in this build, a
+/// device that the machine does not have, and a server that does not answer.
 pub fn named(name: &str) -> Result<Device> {
     let none = |reason: String| Error::NoDevice { name: name.to_owned(), reason };
+    #[cfg(feature = "remote")]
+    if let Some(address) = name.strip_prefix("remote") {
+        return remote::device(address).map_err(none);
+    }
     let lower = name.to_lowercase();
     let (kind, number) = match lower.split_once(':') {
         Some((kind, number)) => {
@@ -193,4 +206,15 @@ pub fn from_env() -> Result<Device> {
         name: VARIABLE.to_owned(),
         reason: "neither a card nor a backend for the processor, such as flex".to_owned(),
     })
+}
+
+/// Runs what uses these devices. Burn panics where the connection to a device that another
+/// process serves is lost; that becomes [`Error::Device`], and any other panic goes on.
+pub(crate) fn guarded<T>(devices: &[Device], work: impl FnOnce() -> Result<T>) -> Result<T> {
+    #[cfg(feature = "remote")]
+    if devices.iter().any(remote::is_remote) {
+        return remote::guarded(devices, work);
+    }
+    let _ = devices;
+    work()
 }

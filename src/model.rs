@@ -15,7 +15,7 @@ use ndarray::Array2;
 
 use crate::card::{Evaluation, card};
 use crate::data::check_texts;
-use crate::{Error, Recipe, Result, TextData};
+use crate::{Error, Recipe, Result, TextData, device};
 
 const BATCH: usize = 256;
 /// The file that says what the encoder is.
@@ -183,13 +183,14 @@ impl Model {
                 p.predicted()[0]
             }
         };
-        Ok(self.classifier.explain(&self.featurizer, text, class, by, &self.device)?)
+        let explain = || self.classifier.explain(&self.featurizer, text, class, by, &self.device);
+        device::guarded(std::slice::from_ref(&self.device), || Ok(explain()?))
     }
 
     /// Saves the model directory; on any error `dir` is as it was.
     ///
     /// # Errors
-    /// When a file cannot be written.
+    /// As [`save_at`](Self::save_at) with f32.
     pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
         self.save_at(Precision::F32, dir)
     }
@@ -198,10 +199,13 @@ impl Model {
     /// whatever it is.
     ///
     /// # Errors
-    /// When a file cannot be written, or a weight is not finite or beyond f16.
+    /// When a file cannot be written, a weight is not finite or beyond f16, or the weights cannot
+    /// be read back.
     pub fn save_at(&self, precision: Precision, dir: impl AsRef<Path>) -> Result<()> {
         let files = ModelDir::create(dir.as_ref())?;
-        files.write(ModelDir::WEIGHTS, &weights_bytes_at(&self.classifier, precision)?)?;
+        let read = || Ok(weights_bytes_at(&self.classifier, precision)?);
+        let bytes = device::guarded(std::slice::from_ref(&self.device), read)?;
+        files.write(ModelDir::WEIGHTS, &bytes)?;
         let weights = trainable(&self.classifier).1;
         let (recipe, labels) = (&self.recipe, &self.labels);
         let card = card(recipe, labels, &self.profile, weights, &self.evaluations)?;

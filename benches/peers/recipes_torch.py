@@ -18,6 +18,7 @@ parser.add_argument("split_csv")
 for option, value in (("epochs", 4), ("seed", 0), ("batch", 32), ("rate", 1e-4), ("head", 30.0),
                       ("length", 64)):
     parser.add_argument(f"--{option}", type=type(value), default=value)
+parser.add_argument("--loss", choices=("cross_entropy", "logit_adjusted"), help="both where none is named")
 args = parser.parse_args()
 model_dir, epochs, seed, size, rate = args.model_dir, args.epochs, args.seed, args.batch, args.rate
 torch.set_num_threads(2)
@@ -65,7 +66,9 @@ def recalls(model, part):
     return hit / seen, hit.sum() / seen.sum()
 
 
-for loss_name, shift in (("cross entropy", 0.0), ("logit-adjusted", (counts / counts.sum()).log())):
+shifts = {"cross_entropy": 0.0, "logit_adjusted": (counts / counts.sum()).log()}
+for loss_name in [args.loss] if args.loss else list(shifts):
+    shift = shifts[loss_name]
     torch.manual_seed(seed)
     random.seed(seed)
     model = Classifier()

@@ -29,7 +29,7 @@ pub use optimizer::{ClipNorm, OptimizerConfig, OptimizerKind};
 pub use prepared::Prepared;
 pub use trainer::{Fitted, Task, Trainer};
 
-use crate::{Model, Recipe, Result, TextSplits};
+use crate::{Model, Recipe, Result, TextSplits, device as devices};
 
 /// What happened in an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -137,6 +137,12 @@ impl TrainOptions {
         self.stop.as_ref().is_some_and(|s| s.load(Ordering::Relaxed))
     }
 
+    /// [`devices::guarded`] for a run on this device first.
+    pub(crate) fn guarded<T>(&self, first: &Device, run: impl FnOnce() -> Result<T>) -> Result<T> {
+        let all: Vec<Device> = std::iter::once(first).chain(&self.devices).cloned().collect();
+        devices::guarded(&all, run)
+    }
+
     pub(crate) fn stop_flag(&self) -> Option<&Arc<AtomicBool>> {
         self.stop.as_ref()
     }
@@ -145,8 +151,8 @@ impl TrainOptions {
 /// Trains by a recipe and fits its decision on dev.
 ///
 /// # Errors
-/// For a bad recipe (before any work), a diverging loss, an interruption, or a checkpoint
-/// that cannot be written or is of another run.
+/// For a bad recipe (before any work), a diverging loss, an interruption, a device that another
+/// process serves and that is lost, or a checkpoint that cannot be written or is of another run.
 pub fn train(
     recipe: &Recipe,
     data: &TextSplits,
@@ -168,6 +174,16 @@ pub fn train_prepared(
     options: &TrainOptions,
 ) -> Result<Trained> {
     recipe.check()?;
+    options.guarded(device, || train_on(recipe, data, device, options))
+}
+
+/// [`train_prepared`] by a recipe that has been checked.
+fn train_on(
+    recipe: &Recipe,
+    data: &Prepared<'_>,
+    device: &Device,
+    options: &TrainOptions,
+) -> Result<Trained> {
     let mut task = text_task::TextTask::new(recipe, data, device, options)?;
     let (mut model, device) = (task.model()?, task.device());
     if let Some(pairs) = &recipe.contrastive {

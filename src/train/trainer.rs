@@ -168,9 +168,20 @@ impl Trainer {
     ///
     /// # Errors
     /// For a parameter out of range, a model without a weight to train, the task's own or an empty
-    /// batch of it, a diverging loss, a score that is NaN, an interruption, or a checkpoint that cannot be written or is of another
+    /// batch of it, a diverging loss, a score that is NaN, an interruption, a device that another
+    /// process serves and that is lost, or a checkpoint that cannot be written or is of another
     /// run.
     pub fn fit<T: Task>(
+        &self,
+        task: &mut T,
+        model: T::Model,
+        device: &Device,
+        options: &TrainOptions,
+    ) -> Result<Fitted<T::Model>> {
+        options.guarded(device, || self.run(task, model, device, options))
+    }
+
+    fn run<T: Task>(
         &self,
         task: &mut T,
         mut model: T::Model,

@@ -68,6 +68,7 @@ pub fn adam_step<const D: usize>(
     NdArray: cfg(feature = "ndarray"),
     LibTorch: cfg(feature = "tch"),
     Capture: cfg(feature = "capture"),
+    Remote: cfg(feature = "remote"),
     Cube: cfg(feature = "cube"),
     Autodiff,
 )]
@@ -107,19 +108,13 @@ fn composed<B: Backend>(
     (weights, narrow::<B>(first, first_dtype), narrow::<B>(second, second_dtype))
 }
 
-// The default bodies serve every backend without hand-written code.
 impl<B: AdamOps, C: burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy> AdamOps
     for Autodiff<B, C>
 {
 }
 #[cfg(feature = "cube")]
 impl AdamOps for burn::backend::Cube {}
-#[cfg(feature = "ndarray")]
-impl AdamOps for burn::backend::NdArray {}
-#[cfg(feature = "tch")]
-impl AdamOps for burn::backend::LibTorch {}
-#[cfg(feature = "capture")]
-impl AdamOps for burn::backend::Capture {}
+crate::plain::plain_backends!(AdamOps);
 
 #[cfg(feature = "flex")]
 mod flex {

@@ -43,6 +43,7 @@ mod gaussian;
 mod mix;
 mod normalized;
 mod ops;
+mod plain;
 mod real;
 #[cfg(feature = "flex")]
 mod rows;

@@ -84,6 +84,7 @@ pub fn mix_pairs(x: Tensor<2>, partners: Tensor<1, Int>, weights: Tensor<2>) -> 
     NdArray: cfg(feature = "ndarray"),
     LibTorch: cfg(feature = "tch"),
     Capture: cfg(feature = "capture"),
+    Remote: cfg(feature = "remote"),
     Cube: cfg(feature = "cube"),
     Fusion: cfg(feature = "cube"),
     Autodiff,
@@ -172,12 +173,7 @@ impl<B: MixOps, C: CheckpointStrategy> MixOps for Autodiff<B, C> {
         FloatTensor::<Self>::new(B::mix_rows(x, y, weights, range))
     }
 }
-#[cfg(feature = "ndarray")]
-impl MixOps for burn::backend::NdArray {}
-#[cfg(feature = "tch")]
-impl MixOps for burn::backend::LibTorch {}
-#[cfg(feature = "capture")]
-impl MixOps for burn::backend::Capture {}
+crate::plain::plain_backends!(MixOps);
 
 #[cfg(feature = "flex")]
 mod flex {

@@ -24,6 +24,7 @@ use crate::{BinaryFocal, composed};
     NdArray: cfg(feature = "ndarray"),
     LibTorch: cfg(feature = "tch"),
     Capture: cfg(feature = "capture"),
+    Remote: cfg(feature = "remote"),
     Cube: cfg(feature = "cube"),
     Fusion: cfg(feature = "cube"),
     Autodiff,
@@ -260,10 +261,4 @@ fn one_per_row(shape: &Shape) -> Shape {
     [shape[0], 1].into()
 }
 
-// The default bodies serve every backend without hand-written code.
-#[cfg(feature = "ndarray")]
-impl RowOps for burn::backend::NdArray {}
-#[cfg(feature = "tch")]
-impl RowOps for burn::backend::LibTorch {}
-#[cfg(feature = "capture")]
-impl RowOps for burn::backend::Capture {}
+crate::plain::plain_backends!(RowOps);

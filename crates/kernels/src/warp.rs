@@ -47,6 +47,7 @@ pub fn warp(images: Tensor<4>, maps: Tensor<2>, fill: f64) -> Tensor<4> {
     NdArray: cfg(feature = "ndarray"),
     LibTorch: cfg(feature = "tch"),
     Capture: cfg(feature = "capture"),
+    Remote: cfg(feature = "remote"),
     Cube: cfg(feature = "cube"),
     Autodiff,
 )]
@@ -102,12 +103,7 @@ impl<B: WarpOps, C: CheckpointStrategy> WarpOps for Autodiff<B, C> {
 }
 #[cfg(feature = "cube")]
 impl WarpOps for burn::backend::Cube {}
-#[cfg(feature = "ndarray")]
-impl WarpOps for burn::backend::NdArray {}
-#[cfg(feature = "tch")]
-impl WarpOps for burn::backend::LibTorch {}
-#[cfg(feature = "capture")]
-impl WarpOps for burn::backend::Capture {}
+crate::plain::plain_backends!(WarpOps);
 
 #[cfg(feature = "flex")]
 mod flex {

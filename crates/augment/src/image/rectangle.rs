@@ -30,18 +30,24 @@ impl Rectangle {
     }
 }
 
-/// `[batch, 1, height, width]`, true inside.
+/// `[batch, 1, height, width]`, true inside. Only which rows and which columns are inside comes
+/// from the host.
 pub(crate) fn rectangle_mask(
     rectangles: &[Rectangle],
     [height, width]: [usize; 2],
     device: &Device,
 ) -> Tensor<4, Bool> {
-    let mut mask = vec![false; rectangles.len() * height * width];
-    for (mask, r) in mask.chunks_exact_mut((height * width).max(1)).zip(rectangles) {
+    for r in rectangles {
         assert!(r.bottom <= height && r.right <= width, "{r:?} leaves {height} x {width}");
-        for row in mask.chunks_exact_mut(width).take(r.bottom).skip(r.top) {
-            row[r.left.min(r.right)..r.right].fill(true);
-        }
     }
-    Tensor::from_data(TensorData::new(mask, [rectangles.len(), 1, height, width]), device)
+    let batch = rectangles.len();
+    let within = |length: usize, from: fn(&Rectangle) -> usize, to: fn(&Rectangle) -> usize| {
+        let range = |r| (0..length).map(move |at| (from(r)..to(r)).contains(&at));
+        rectangles.iter().flat_map(range).collect::<Vec<bool>>()
+    };
+    let rows = TensorData::new(within(height, |r| r.top, |r| r.bottom), [batch, 1, height, 1]);
+    let columns = TensorData::new(within(width, |r| r.left, |r| r.right), [batch, 1, 1, width]);
+    let [rows, columns] = [rows, columns].map(|side| Tensor::<4, Bool>::from_data(side, device));
+    let whole = [batch, 1, height, width];
+    rows.expand(whole).bool_and(columns.expand(whole))
 }

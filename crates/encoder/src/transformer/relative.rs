@@ -20,7 +20,8 @@ impl RelativeBias {
         let of = |i: usize| (0..length).map(move |j| bucket(j as i64 - i as i64));
         let buckets: Vec<i32> = (0..length).flat_map(of).collect();
         let ids = Tensor::<2, Int>::from_data(TensorData::new(buckets, [length, length]), device);
-        self.table.forward(ids).permute([2, 0, 1])
+        // As a permutation burn 0.22.1's fusion would take it for one of integers.
+        self.table.forward(ids).swap_dims(1, 2).swap_dims(0, 1)
     }
 }
 

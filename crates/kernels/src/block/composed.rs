@@ -83,12 +83,16 @@ pub(super) fn add_norm_backward<B: Backend>(
 /// Far below every score, and finite.
 const MASKED: f64 = 1e9;
 
+// Here and below dimensions are swapped, not permuted: burn 0.22.1's fusion records a permutation
+// of floats as one of integers, which a remote device refuses.
+
 /// Queries, keys and values `[batch, heads, length, depth]`.
 fn split<B: Backend>(qkv: T<B>, batch: usize, heads: usize) -> [T<B>; 3] {
     let (rows, columns) = (qkv.shape()[0], qkv.shape()[1]);
     let (length, depth) = (rows / batch, columns / 3 / heads);
     let apart = B::float_reshape(qkv, [batch, length, 3, heads, depth].into());
-    let apart = B::float_permute(apart, &[2, 0, 3, 1, 4]);
+    let apart = B::float_swap_dims(apart, 0, 2);
+    let apart = B::float_swap_dims(B::float_swap_dims(apart, 1, 2), 2, 3);
     let part = |i: usize| {
         let ranges = [i..i + 1, 0..batch, 0..heads, 0..length, 0..depth];
         let slices = ranges.map(burn::tensor::Slice::from);
@@ -102,7 +106,7 @@ fn split<B: Backend>(qkv: T<B>, batch: usize, heads: usize) -> [T<B>; 3] {
 fn join<B: Backend>(x: T<B>) -> T<B> {
     let shape = x.shape();
     let (batch, heads, length, depth) = (shape[0], shape[1], shape[2], shape[3]);
-    let x = B::float_permute(x, &[0, 2, 1, 3]);
+    let x = B::float_swap_dims(x, 1, 2);
     B::float_reshape(x, [batch * length, heads * depth].into())
 }
 
@@ -159,7 +163,7 @@ pub(super) fn attend_backward<B: Backend>(
     let scale = scale_of::<B>(&query);
     let apart = |x: T<B>| {
         let x = B::float_reshape(x, [batch, length, heads.count, width / heads.count].into());
-        B::float_permute(x, &[0, 2, 1, 3])
+        B::float_swap_dims(x, 1, 2)
     };
     let (out, grad) = (apart(out), apart(grad));
     let (scores, seen) = scores::<B>(query.clone(), key.clone(), mask, heads.causal);

@@ -29,6 +29,7 @@ pub(crate) struct Heads {
     NdArray: cfg(feature = "ndarray"),
     LibTorch: cfg(feature = "tch"),
     Capture: cfg(feature = "capture"),
+    Remote: cfg(feature = "remote"),
     Cube: cfg(feature = "cube"),
     Autodiff,
 )]
@@ -149,12 +150,6 @@ pub(crate) trait BlockOps: Backend {
     }
 }
 
-// The default bodies serve every backend without hand-written code.
 #[cfg(feature = "cube")]
 impl BlockOps for burn::backend::Cube {}
-#[cfg(feature = "ndarray")]
-impl BlockOps for burn::backend::NdArray {}
-#[cfg(feature = "tch")]
-impl BlockOps for burn::backend::LibTorch {}
-#[cfg(feature = "capture")]
-impl BlockOps for burn::backend::Capture {}
+crate::plain::plain_backends!(BlockOps);
