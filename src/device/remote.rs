@@ -46,13 +46,10 @@ pub(super) fn guarded<T>(devices: &[Device], work: impl FnOnce() -> Result<T>) -
 
 /// Why a device no longer answers, for the first that does not.
 fn lost(devices: &[Device]) -> Option<String> {
-    let remote = devices.iter().filter(|device| is_remote(device));
-    remote.into_iter().find_map(|device| {
-        let answer = catch_unwind(|| device.sync());
-        match answer {
-            Ok(Ok(())) => None,
-            Ok(Err(e)) => Some(format!("{device:?} no longer answers: {e}")),
-            Err(_) => Some(format!("{device:?} no longer answers")),
-        }
-    })
+    let answers = |device: &Device| match catch_unwind(|| device.sync()) {
+        Ok(Ok(())) => None,
+        Ok(Err(e)) => Some(format!("{device:?} no longer answers: {e}")),
+        Err(_) => Some(format!("{device:?} no longer answers")),
+    };
+    devices.iter().filter(|device| is_remote(device)).find_map(answers)
 }

@@ -223,16 +223,17 @@ impl GaussianProcess {
         let mut best = vec![f64::NEG_INFINITY; outcomes.len().max(1)];
         let mut ranked: Vec<(f64, usize)> = Vec::new();
         for &i in &feasible {
-            model.predict(&data.points[i], false, &mut scratch);
-            for (best, mean) in best.iter_mut().zip(&scratch.means) {
+            model.predict_means(&data.points[i], &mut scratch);
+            let means = &scratch.outlook.means;
+            for (best, mean) in best.iter_mut().zip(means) {
                 *best = best.max(*mean);
             }
-            let mean = scratch.means.iter().sum::<f64>() / scratch.means.len() as f64;
+            let mean = means.iter().sum::<f64>() / means.len() as f64;
             ranked.push((mean, i));
         }
         for point in &running {
-            model.predict(point, false, &mut scratch);
-            for (best, mean) in best.iter_mut().zip(&scratch.means) {
+            model.predict_means(point, &mut scratch);
+            for (best, mean) in best.iter_mut().zip(&scratch.outlook.means) {
                 *best = best.max(*mean);
             }
         }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use faer::linalg::matmul::triangular::{BlockStructure, matmul};
 use faer::linalg::solvers::Llt;
-use faer::{Mat, Side};
+use faer::{Accum, Mat, MatRef, Par, Side};
 use rand::Rng;
 
 use super::super::layout::Kind;
@@ -18,7 +19,9 @@ pub(super) struct Model {
     /// Coordinates of all points, one coordinate after the other.
     columns: Vec<Vec<f64>>,
     n: usize,
-    /// The inverse of the Cholesky factor, column by column: column `j` from row `j` on.
+    /// The inverse of the Cholesky factor.
+    inverse: Mat<f64>,
+    /// The same, column by column: column `j` from row `j` on.
     factor: Vec<f64>,
     /// `K⁻¹ y`, one for each imagined outcome of the running trials.
     alphas: Vec<Vec<f64>>,
@@ -31,13 +34,23 @@ pub(super) struct Scratch {
     slopes: Vec<f64>,
     whitened: Vec<f64>,
     solved: Vec<f64>,
-    /// Posterior mean for each imagined outcome.
-    pub(super) means: Vec<f64>,
+    pub(super) outlook: Outlook,
     /// Gradient of each mean, one after the other, where asked for.
     pub(super) mean_gradients: Vec<f64>,
-    pub(super) variance: f64,
     pub(super) variance_gradient: Vec<f64>,
 }
+
+/// The posterior of the noise-free function at a point.
+#[derive(Debug, Default)]
+pub(super) struct Outlook {
+    /// The mean for each imagined outcome.
+    pub(super) means: Vec<f64>,
+    pub(super) variance: f64,
+}
+
+/// Points whose variances are computed together: the factor does not fit the nearest caches, so
+/// each part of it that is read serves them all.
+const TOGETHER: usize = 64;
 
 impl Model {
     /// Conditions on values at points. `None` when the kernel matrix is not positive
@@ -56,6 +69,7 @@ impl Model {
             theta,
             columns,
             n,
+            inverse: Mat::zeros(n, n),
             factor: Vec::new(),
             alphas: Vec::new(),
         };
@@ -70,15 +84,14 @@ impl Model {
         }
         let matrix = Mat::from_fn(n, n, |i, j| if i >= j { rows[i * n + j] } else { 0.0 });
         let llt = Llt::new(matrix.as_ref(), Side::Lower).ok()?;
-        let mut inverse = Mat::<f64>::zeros(n, n);
         faer::linalg::triangular_inverse::invert_lower_triangular(
-            inverse.as_mut(),
+            model.inverse.as_mut(),
             llt.L(),
-            faer::Par::Seq,
+            Par::Seq,
         );
         model.factor = Vec::with_capacity(n * (n + 1) / 2);
         for j in 0..n {
-            model.factor.extend((j..n).map(|i| inverse[(i, j)]));
+            model.factor.extend((j..n).map(|i| model.inverse[(i, j)]));
         }
         model.alphas = vec![model.solve(values)];
         Some(model)
@@ -111,9 +124,10 @@ impl Model {
         for point in running {
             let mut drawn = Vec::with_capacity(draws);
             model.predict(point, false, &mut scratch);
-            let spread = scratch.variance.sqrt();
+            let spread = scratch.outlook.variance.sqrt();
             for d in 0..draws {
-                let mean = scratch.means[d.min(scratch.means.len() - 1)];
+                let means = &scratch.outlook.means;
+                let mean = means[d.min(means.len() - 1)];
                 drawn.push(mean + spread * normal(rng));
             }
             all.push(point.clone());
@@ -148,24 +162,71 @@ impl Model {
         }
     }
 
-    /// Means and variance of the noise-free function at a point, and their gradients over
-    /// the coordinates that are numbers (0 for the others).
-    pub(super) fn predict(&self, point: &[f64], gradient: bool, s: &mut Scratch) {
-        let n = self.n;
-        for buffer in [&mut s.k, &mut s.slopes, &mut s.whitened] {
-            buffer.resize(n, 0.0);
-        }
-        self.distances(point, &mut s.k);
+    /// Matérn kernel of a point with all, with the signal, and its slopes.
+    fn kernel(&self, point: &[f64], k: &mut [f64], slopes: &mut [f64]) {
+        self.distances(point, k);
         let signal = self.theta.signal;
-        for (k, slope) in s.k.iter_mut().zip(&mut s.slopes) {
+        for (k, slope) in k.iter_mut().zip(slopes) {
             let (value, derivative) = matern(*k);
             (*k, *slope) = (signal * value, signal * derivative);
         }
-        s.means.clear();
-        s.means.extend(self.alphas.iter().map(|alpha| dot(alpha, &s.k)));
+    }
+
+    /// What is left of the prior's variance.
+    fn left(&self, explained: f64) -> f64 {
+        let signal = self.theta.signal;
+        (signal - explained).max(1e-12 * signal)
+    }
+
+    /// The means alone at a point, which cost a fraction of the variance; into the scratch.
+    pub(super) fn predict_means(&self, point: &[f64], s: &mut Scratch) {
+        for buffer in [&mut s.k, &mut s.slopes] {
+            buffer.resize(self.n, 0.0);
+        }
+        self.kernel(point, &mut s.k, &mut s.slopes);
+        s.outlook.means.clear();
+        s.outlook.means.extend(self.alphas.iter().map(|alpha| dot(alpha, &s.k)));
+    }
+
+    /// Means and variance at each of many points.
+    pub(super) fn predict_many(&self, points: &[Vec<f64>], s: &mut Scratch) -> Vec<Outlook> {
+        let mut outlooks = Vec::with_capacity(points.len());
+        for points in points.chunks(TOGETHER) {
+            let mut kernels = Vec::with_capacity(self.n * points.len());
+            for point in points {
+                self.predict_means(point, s);
+                kernels.extend_from_slice(&s.k);
+                let means = std::mem::take(&mut s.outlook.means);
+                outlooks.push(Outlook { means, variance: 0.0 });
+            }
+            let mut whitened = Mat::<f64>::zeros(self.n, points.len());
+            matmul(
+                whitened.as_mut(),
+                BlockStructure::Rectangular,
+                Accum::Replace,
+                self.inverse.as_ref(),
+                BlockStructure::TriangularLower,
+                MatRef::from_column_major_slice(&kernels, self.n, points.len()),
+                BlockStructure::Rectangular,
+                1.0,
+                Par::Seq,
+            );
+            let first = outlooks.len() - points.len();
+            for (outlook, column) in outlooks[first..].iter_mut().zip(whitened.col_iter()) {
+                outlook.variance = self.left(column.squared_norm_l2());
+            }
+        }
+        outlooks
+    }
+
+    /// Means and variance of the noise-free function at a point, and their gradients over
+    /// the coordinates that are numbers (0 for the others); into the scratch.
+    pub(super) fn predict(&self, point: &[f64], gradient: bool, s: &mut Scratch) {
+        let n = self.n;
+        self.predict_means(point, s);
+        s.whitened.resize(n, 0.0);
         multiply(&self.factor, &s.k, &mut s.whitened);
-        let explained = dot(&s.whitened, &s.whitened);
-        s.variance = (signal - explained).max(1e-12 * signal);
+        s.outlook.variance = self.left(dot(&s.whitened, &s.whitened));
         if !gradient {
             return;
         }

@@ -44,23 +44,24 @@ pub(super) fn maximise(
     rng: &mut impl Rng,
 ) -> Vec<f64> {
     let mut search = Search { acquisition, table, region, visited, scratch: Scratch::default() };
-    let mut pool: Vec<(f64, Vec<f64>)> = Vec::new();
+    let mut points: Vec<Vec<f64>> = Vec::new();
     for _ in 0..effort.global {
         let mut point: Vec<f64> =
             region.iter().map(|(low, high)| low + (high - low) * rng.random::<f64>()).collect();
         search.snap(&mut point);
-        pool.push((search.value(&point), point));
+        points.push(point);
     }
     let reach = [0.2, 0.05, 0.01, 0.002];
     for incumbent in incumbents {
-        pool.push((search.value(incumbent), incumbent.clone()));
+        points.push(incumbent.clone());
         for i in 0..effort.local {
             let mut point = incumbent.clone();
             search.perturb(&mut point, reach[i % reach.len()], rng);
             search.snap(&mut point);
-            pool.push((search.value(&point), point));
+            points.push(point);
         }
     }
+    let mut pool: Vec<(f64, Vec<f64>)> = search.values(&points).into_iter().zip(points).collect();
     pool.sort_by(|a, b| b.0.total_cmp(&a.0));
     let mut starts: Vec<(f64, Vec<f64>)> = Vec::new();
     for (value, point) in pool {
@@ -132,13 +133,25 @@ impl Search<'_> {
         point
     }
 
-    fn value(&mut self, point: &[f64]) -> f64 {
+    /// The point without what is not there, unless it was visited.
+    fn view(&self, point: &[f64]) -> Option<Vec<f64>> {
         let mut view = point.to_vec();
         self.table.blank(&mut view);
-        if !self.visited.is_empty() && self.visited.contains(&bits(&view)) {
-            return f64::NEG_INFINITY;
-        }
-        self.acquisition.at(&view, None, &mut self.scratch)
+        let new = self.visited.is_empty() || !self.visited.contains(&bits(&view));
+        new.then_some(view)
+    }
+
+    fn value(&mut self, point: &[f64]) -> f64 {
+        let view = self.view(point);
+        view.map_or(f64::NEG_INFINITY, |view| self.acquisition.at(&view, None, &mut self.scratch))
+    }
+
+    fn values(&mut self, points: &[Vec<f64>]) -> Vec<f64> {
+        let views: Vec<Option<Vec<f64>>> = points.iter().map(|point| self.view(point)).collect();
+        let new: Vec<Vec<f64>> = views.iter().flatten().cloned().collect();
+        let mut values = self.acquisition.at_many(&new, &mut self.scratch).into_iter();
+        let value = |view: &Option<Vec<f64>>| view.as_ref().and_then(|_| values.next());
+        views.iter().map(value).map(|value| value.unwrap_or(f64::NEG_INFINITY)).collect()
     }
 
     /// Moves some coordinates a little, categories to any other value.
@@ -188,16 +201,16 @@ impl Search<'_> {
             }
             let mut moved = false;
             for &k in &listed {
-                let old = point[k];
-                for level in self.tries(k, old, rng) {
-                    let kept = point[k];
-                    point[k] = level;
-                    let new = self.value(&point);
+                let tried: Vec<Vec<f64>> = (self.tries(k, point[k], rng).into_iter())
+                    .map(|level| {
+                        let mut tried = point.clone();
+                        tried[k] = level;
+                        tried
+                    })
+                    .collect();
+                for (new, tried) in self.values(&tried).into_iter().zip(tried) {
                     if new > value {
-                        value = new;
-                        moved = true;
-                    } else {
-                        point[k] = kept;
+                        (value, point, moved) = (new, tried, true);
                     }
                 }
             }

@@ -208,7 +208,11 @@ fn normals(mut centres: Vec<f64>) -> Marginal {
     let shifts = of(&|c, w| -c * std::f64::consts::FRAC_1_SQRT_2 / w);
     let norms = of(&|c, w| {
         // Six widths from both ends nothing is cut off.
-        let inside = if c.min(1.0 - c) > 6.0 * w { 1.0 } else { mass(c, w, 0.0, 1.0) };
+        let inside = if c.min(1.0 - c) > 6.0 * w {
+            1.0
+        } else {
+            Tail::new(c, w, 0.0).mass_to(&Tail::new(c, w, 1.0))
+        };
         (inside * w).ln() + root
     });
     Marginal::Normal { centres, widths, shifts, slopes, norms }
@@ -220,19 +224,20 @@ fn over_levels(mut centres: Vec<f64>, levels: &[f64]) -> Marginal {
         0 => 0.0,
         _ => levels.get(i).map_or(1.0, |l| 0.5 * (levels[i - 1] + l)),
     };
+    let borders: Vec<f64> = (0..=levels.len()).map(border).collect();
     // Among many trials most share level and width.
     let mut known: HashMap<(u64, u64), usize> = HashMap::new();
     let mut masses: Vec<Vec<f64>> = Vec::new();
     let pairs = centres.iter().zip(&widths).map(|(&c, &w)| {
         *known.entry((c.to_bits(), w.to_bits())).or_insert_with(|| {
-            let share = |i: usize| {
-                if c.is_nan() {
-                    return (border(i + 1) - border(i)).ln();
-                }
-                let all = mass(c, w, 0.0, 1.0);
-                (mass(c, w, border(i), border(i + 1)).max(1e-300) / all).ln()
-            };
-            masses.push((0..levels.len()).map(share).collect());
+            masses.push(if c.is_nan() {
+                borders.windows(2).map(|ends| (ends[1] - ends[0]).ln()).collect()
+            } else {
+                let tails: Vec<Tail> = borders.iter().map(|b| Tail::new(c, w, *b)).collect();
+                let all = tails[0].mass_to(&tails[levels.len()]);
+                let share = |ends: &[Tail]| (ends[0].mass_to(&ends[1]).max(1e-300) / all).ln();
+                tails.windows(2).map(share).collect()
+            });
             masses.len() - 1
         })
     });
@@ -240,15 +245,27 @@ fn over_levels(mut centres: Vec<f64>, levels: &[f64]) -> Marginal {
     Marginal::Levels { centres, widths, pairs, masses }
 }
 
-/// The mass of a normal between two points.
-fn mass(centre: f64, width: f64, low: f64, high: f64) -> f64 {
-    let scale = std::f64::consts::FRAC_1_SQRT_2 / width;
-    let (a, b) = ((low - centre) * scale, (high - centre) * scale);
-    // From the nearer tail, where differences of probabilities keep their digits.
-    if a > 0.0 {
-        0.5 * (libm::erfc(a) - libm::erfc(b))
-    } else {
-        0.5 * (libm::erfc(-b) - libm::erfc(-a))
+/// The mass of a normal beyond a point, on the side away from its centre, where probabilities
+/// keep their digits.
+struct Tail {
+    /// Whether the point is above the centre.
+    above: bool,
+    mass: f64,
+}
+
+impl Tail {
+    fn new(centre: f64, width: f64, point: f64) -> Self {
+        let z = (point - centre) * std::f64::consts::FRAC_1_SQRT_2 / width;
+        Self { above: z > 0.0, mass: 0.5 * libm::erfc(z.abs()) }
+    }
+
+    /// The mass between this point and one above it.
+    fn mass_to(&self, upper: &Self) -> f64 {
+        match (self.above, upper.above) {
+            (true, _) => self.mass - upper.mass,
+            (false, false) => upper.mass - self.mass,
+            (false, true) => 1.0 - self.mass - upper.mass,
+        }
     }
 }
 
