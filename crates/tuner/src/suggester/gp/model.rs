@@ -162,16 +162,6 @@ impl Model {
         }
     }
 
-    /// Matérn kernel of a point with all, with the signal, and its slopes.
-    fn kernel(&self, point: &[f64], k: &mut [f64], slopes: &mut [f64]) {
-        self.distances(point, k);
-        let signal = self.theta.signal;
-        for (k, slope) in k.iter_mut().zip(slopes) {
-            let (value, derivative) = matern(*k);
-            (*k, *slope) = (signal * value, signal * derivative);
-        }
-    }
-
     /// What is left of the prior's variance.
     fn left(&self, explained: f64) -> f64 {
         let signal = self.theta.signal;
@@ -183,7 +173,12 @@ impl Model {
         for buffer in [&mut s.k, &mut s.slopes] {
             buffer.resize(self.n, 0.0);
         }
-        self.kernel(point, &mut s.k, &mut s.slopes);
+        self.distances(point, &mut s.k);
+        let signal = self.theta.signal;
+        for (k, slope) in s.k.iter_mut().zip(&mut s.slopes) {
+            let (value, derivative) = matern(*k);
+            (*k, *slope) = (signal * value, signal * derivative);
+        }
         s.outlook.means.clear();
         s.outlook.means.extend(self.alphas.iter().map(|alpha| dot(alpha, &s.k)));
     }
