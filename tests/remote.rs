@@ -53,24 +53,22 @@ fn another_process_trains_the_same_model() {
     }
 }
 
-/// Kills the server at the n-th report.
-struct KillAt {
-    left: Arc<AtomicU64>,
-    server: Arc<Server>,
+/// Counts reports, and kills a server at one of them.
+#[derive(Clone, Default)]
+struct Reports {
+    seen: Arc<AtomicU64>,
+    kill: Option<(u64, Arc<Server>)>,
 }
 
-impl Progress for KillAt {
+impl Progress for Reports {
     fn start(&self, _stage: &str, _total: u64) {}
 
     fn update(&self, _done: u64, _message: &str) {
-        match self.left.load(Ordering::Relaxed) {
-            0 => {}
-            left => {
-                self.left.store(left - 1, Ordering::Relaxed);
-                if left == 1 {
-                    self.server.kill();
-                }
-            }
+        let now = self.seen.fetch_add(1, Ordering::Relaxed) + 1;
+        if let Some((at, server)) = &self.kill
+            && *at == now
+        {
+            server.kill();
         }
     }
 
@@ -83,21 +81,28 @@ fn a_killed_process_ends_training_with_an_error_and_its_checkpoint_resumes() {
     let here = Device::flex();
     for kind in ["ngram", "transformer"] {
         let recipe = recipe(kind);
-        let whole = train(&recipe, &splits, &here, &TrainOptions::new()).unwrap();
+        let all = Reports::default();
+        let whole = TrainOptions::new().with_progress(all.clone());
+        let whole = train(&recipe, &splits, &here, &whole).unwrap();
         for helps in [true, false] {
-            for report in [2, 3] {
-                let server = Arc::new(Server::start());
+            // Two reports in an epoch: within the second, and at its end before it is saved.
+            for report in [3, 4] {
+                let server = Server::start();
                 let there = server.device();
                 let root = tempfile::tempdir().unwrap();
                 let options = TrainOptions::new().with_checkpoint(root.path().join("checkpoint"));
                 let (first, more) = if helps { (&here, vec![there]) } else { (&there, Vec::new()) };
-                let left = Arc::new(AtomicU64::new(report));
-                let kill = KillAt { left: left.clone(), server: server.clone() };
-                let cut = options.clone().with_devices(more).with_progress(kill);
-                let error = train(&recipe, &splits, first, &cut).unwrap_err();
+                let kill = Some((report, Arc::new(server)));
+                let cut = Reports { kill, ..Reports::default() };
+                let lost = options.clone().with_devices(more).with_progress(cut.clone());
+                let error = train(&recipe, &splits, first, &lost).unwrap_err();
                 assert!(matches!(error, Error::Device { .. }), "{error}");
-                assert_eq!(left.load(Ordering::Relaxed), 0, "not by the kill: {error}");
-                let resumed = train(&recipe, &splits, &here, &options.with_resume(true)).unwrap();
+                assert!(cut.seen.load(Ordering::Relaxed) >= report, "not by the kill: {error}");
+                let rest = Reports::default();
+                let options = options.with_resume(true).with_progress(rest.clone());
+                let resumed = train(&recipe, &splits, &here, &options).unwrap();
+                let [rest, all] = [&rest, &all].map(|r| r.seen.load(Ordering::Relaxed));
+                assert!(rest < all, "{rest} of {all}: from the beginning");
                 let apart = apart(&whole, &resumed, &splits);
                 assert!(apart <= 1e-4, "{kind} cut at report {report}: {apart}");
             }
