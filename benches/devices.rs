@@ -29,6 +29,9 @@ struct Args {
     /// Few rows, as for the processor, also on a card.
     #[arg(long)]
     small: bool,
+    /// This many times the rows for the losses, which on a card makes traffic of launches.
+    #[arg(long, default_value_t = 1)]
+    times: usize,
     /// Milliseconds for each measurement.
     #[arg(long, default_value_t = 300)]
     time: u64,
@@ -42,6 +45,7 @@ struct Bench {
     filter: String,
     time: Duration,
     large: bool,
+    times: usize,
 }
 
 impl Bench {
@@ -99,6 +103,7 @@ fn main() {
         filter: args.filter.unwrap_or_default(),
         time: Duration::from_millis(args.time),
         large: card && !args.small,
+        times: args.times,
     };
     losses(&bench);
     minilm(&bench);
@@ -114,7 +119,7 @@ fn width(device: &Device) -> usize {
 type Forward = Box<dyn Fn(Tensor<2>, &Targets) -> Tensor<1>>;
 
 fn losses(bench: &Bench) {
-    let rows = if bench.large { 32_768 } else { 4096 };
+    let rows = bench.times * if bench.large { 32_768 } else { 4096 };
     let soft: [LossConfig; 4] = [
         CrossEntropyConfig::new().into(),
         FocalConfig::new().into(),

@@ -541,6 +541,41 @@ fn half_precision_agrees_where_a_device_has_it() {
     }
 }
 
+#[test]
+fn steps_of_adamw_agree() {
+    let run = |[rows, columns]: [usize; 2], device: &Device, dtype: DType| {
+        let mut weights = numbers(rows, columns, device).cast(dtype);
+        let mut moments = [(); 2].map(|()| Tensor::<2>::zeros([rows, columns], device));
+        for time in 1..=3 {
+            let gradient = (reversed(rows, columns, device) / time).cast(dtype);
+            let step = kernels::AdamStep {
+                rate: 0.1,
+                decay: 0.5,
+                beta_1: 0.9,
+                beta_2: 0.999,
+                epsilon: 1e-8,
+                time,
+            };
+            (weights, moments) = kernels::adam_step(weights, gradient, moments, step);
+        }
+        assert_eq!(weights.dtype(), dtype);
+        let [first, second] = moments;
+        [read(weights), read(first), read(second)].concat()
+    };
+    // With and without a multiple of four, and more than a cube's units.
+    for shape in [[1, 1], [3, 5], [31, 20]] {
+        for (name, device) in devices() {
+            for dtype in [DType::F32, DType::F16, DType::BF16] {
+                if device.supports_dtype(dtype) {
+                    let what = format!("AdamW of {shape:?} in {dtype:?} on {name}");
+                    let expected = run(shape, &Device::flex(), dtype);
+                    close_in(dtype, &what, &run(shape, device, dtype), &expected);
+                }
+            }
+        }
+    }
+}
+
 /// The trained weights, in the order of their names.
 fn weights(model: &Model) -> Vec<f64> {
     let root = tempfile::tempdir().unwrap();

@@ -4,7 +4,7 @@ Losses and augmenters are compiled by `torch.compile`; MiniLM runs as transforme
 SDPA and a fused AdamW. On a machine with a CUDA device it is used, else the processor.
 
 pip install torch==2.15.0 transformers==5.24.0
-python benches/peers/devices_torch.py [f32|bf16] [FILTER]
+python benches/peers/devices_torch.py [f32|bf16] [FILTER] [TIMES]   # the rows of the losses
 """
 import statistics
 import sys
@@ -17,6 +17,7 @@ cuda = torch.cuda.is_available()
 device = torch.device("cuda" if cuda else "cpu")
 dtype = {"f32": torch.float32, "bf16": torch.bfloat16}[sys.argv[1] if len(sys.argv) > 1 else "f32"]
 wanted = sys.argv[2] if len(sys.argv) > 2 else ""
+times = int(sys.argv[3]) if len(sys.argv) > 3 else 1
 torch.manual_seed(1)
 # As burn does: products of f32 on matrix units in tf32.
 torch.backends.cuda.matmul.allow_tf32 = True
@@ -65,7 +66,7 @@ def gradient(name, x, passes, loss):
     measure(full, passes * x.numel() * x.element_size(), call)
 
 
-rows, columns = (32_768 if cuda else 4096), 1000
+rows, columns = times * (32_768 if cuda else 4096), 1000
 x = (torch.randn(rows, columns, device=device) * 3).to(dtype)
 y = torch.arange(rows, device=device) * 7919 % columns
 n = 1 + 10_000 // torch.arange(1, columns + 1, device=device)

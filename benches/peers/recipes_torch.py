@@ -2,7 +2,8 @@
 
 pip install torch==2.15.0 transformers==5.24.0
 python recipes_torch.py MODEL_DIR OUT/SEED/split.csv --seed SEED
-# The options are the bench's; examples/intents.rs writes OUT/split.csv.
+# The options are the bench's; examples/intents.rs writes OUT/split.csv. A CUDA device is used where
+# there is one.
 """
 import argparse
 import random
@@ -22,6 +23,9 @@ parser.add_argument("--loss", choices=("cross_entropy", "logit_adjusted"), help=
 args = parser.parse_args()
 model_dir, epochs, seed, size, rate = args.model_dir, args.epochs, args.seed, args.batch, args.rate
 torch.set_num_threads(2)
+device = "cuda" if torch.cuda.is_available() else "cpu"
+# As burn does: products of f32 on matrix units in tf32.
+torch.backends.cuda.matmul.allow_tf32 = True
 parts, classes = split(args.split_csv)
 ids = {name: i for i, name in enumerate(classes)}
 counts = torch.zeros(len(classes))
@@ -34,13 +38,15 @@ tokenizer = AutoTokenizer.from_pretrained(model_dir)
 
 
 def batch(texts):
-    return tokenizer(texts, padding=True, truncation=True, max_length=args.length, return_tensors="pt")
+    tokens = tokenizer(texts, padding=True, truncation=True, max_length=args.length, return_tensors="pt")
+    return tokens.to(device)
 
 
 class Classifier(torch.nn.Module):
     def __init__(self):
         super().__init__()
-        self.encoder = AutoModel.from_pretrained(model_dir, add_pooling_layer=False)
+        self.encoder = AutoModel.from_pretrained(
+            model_dir, add_pooling_layer=False, dtype=torch.float32)
         self.dropout = torch.nn.Dropout(0.1)
         self.head = torch.nn.Linear(self.encoder.config.hidden_size, len(classes))
         torch.nn.init.trunc_normal_(self.head.weight, std=0.02, a=-0.04, b=0.04)
@@ -66,12 +72,12 @@ def recalls(model, part):
     return hit / seen, hit.sum() / seen.sum()
 
 
-shifts = {"cross_entropy": 0.0, "logit_adjusted": (counts / counts.sum()).log()}
+shifts = {"cross_entropy": 0.0, "logit_adjusted": (counts / counts.sum()).log().to(device)}
 for loss_name in [args.loss] if args.loss else list(shifts):
     shift = shifts[loss_name]
     torch.manual_seed(seed)
     random.seed(seed)
-    model = Classifier()
+    model = Classifier().to(device)
     groups = [{"params": model.encoder.parameters()},
               {"params": model.head.parameters(), "lr": rate * args.head}]
     optimizer = torch.optim.AdamW(groups, lr=rate, weight_decay=0.01)
@@ -83,7 +89,7 @@ for loss_name in [args.loss] if args.loss else list(shifts):
         random.shuffle(parts["train"])
         for i in range(0, len(parts["train"]), size):
             chunk = parts["train"][i:i + size]
-            labels = torch.tensor([ids[name] for _, name in chunk])
+            labels = torch.tensor([ids[name] for _, name in chunk], device=device)
             logits = model(batch([t for t, _ in chunk]))
             loss = torch.nn.functional.cross_entropy(logits + shift, labels)
             optimizer.zero_grad()

@@ -28,7 +28,7 @@ pub struct AdamStep {
 
 impl AdamStep {
     /// `1 − β₁ᵗ` and `1 − β₂ᵗ`.
-    fn corrections(&self) -> [f64; 2] {
+    pub(crate) fn corrections(&self) -> [f64; 2] {
         [self.beta_1, self.beta_2].map(|beta| 1.0 - beta.powi(self.time))
     }
 }
@@ -40,7 +40,7 @@ impl AdamStep {
 /// Weights in f16 or bf16 are stepped in f32; keep their moments in f32, since a thousandth of
 /// a moment is less than bf16 tells apart.
 ///
-/// On the CPU one pass in place where nobody else holds the tensors.
+/// On the CPU one pass in place where nobody else holds the tensors; on a GPU one kernel.
 ///
 /// # Panics
 /// When shapes differ.
@@ -70,10 +70,12 @@ pub fn adam_step<const D: usize>(
     Capture: cfg(feature = "capture"),
     Remote: cfg(feature = "remote"),
     Cube: cfg(feature = "cube"),
+    Fusion: cfg(feature = "cube"),
     Autodiff,
 )]
 pub(crate) trait AdamOps: Backend {
     /// See [`adam_step`].
+    #[fusion(meta = |w, _gradient, m, v, _step| (w.clone(), m.clone(), v.clone()))]
     fn adam(
         weights: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
@@ -85,7 +87,7 @@ pub(crate) trait AdamOps: Backend {
     }
 }
 
-fn composed<B: Backend>(
+pub(crate) fn composed<B: Backend>(
     weights: FloatTensor<B>,
     gradient: FloatTensor<B>,
     first: FloatTensor<B>,
@@ -112,8 +114,6 @@ impl<B: AdamOps, C: burn::backend::autodiff::checkpoint::strategy::CheckpointStr
     for Autodiff<B, C>
 {
 }
-#[cfg(feature = "cube")]
-impl AdamOps for burn::backend::Cube {}
 crate::plain::plain_backends!(AdamOps);
 
 #[cfg(feature = "flex")]

@@ -1,6 +1,7 @@
 //! Hand-written kernels for every GPU runtime, in CubeCL. They compute f32; other types take the
-//! tensor operations.
+//! tensor operations, but for AdamW.
 
+mod adam;
 mod binary;
 mod mix;
 mod rows;

@@ -12,7 +12,7 @@ use cubecl::ir::{ElemType, IntKind};
 use cubecl::prelude::*;
 
 /// Units of a cube.
-const UNITS: usize = 256;
+pub(super) const UNITS: usize = 256;
 /// Rows with fewer numbers are read by a single unit.
 const NARROW: usize = 12;
 /// Units of a wide row where planes do not serve.
