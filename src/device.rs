@@ -100,7 +100,8 @@ pub struct Found {
 }
 
 /// Every device of this machine that this build can use, the fastest kinds first. One card has
-/// an entry for each backend that reaches it. Each is opened, to ask for its name.
+/// an entry for each backend that reaches it. Each is opened, to ask for its name; one whose driver
+/// lists it but does not open it is left out.
 #[must_use]
 pub fn available() -> Vec<Found> {
     let mut found = Vec::new();
@@ -111,23 +112,25 @@ pub fn available() -> Vec<Found> {
             continue;
         }
         let devices = Device::enumerate(backend.kind).into_vec();
-        found.extend(devices.into_iter().enumerate().map(|(i, device)| {
-            let (description, card) = describe(&device);
-            Found { name: format!("{}:{i}", backend.name), description, card, device }
+        found.extend(devices.into_iter().enumerate().filter_map(|(i, device)| {
+            let (description, card) = describe(&device)?;
+            Some(Found { name: format!("{}:{i}", backend.name), description, card, device })
         }));
     }
     found
 }
 
-/// What a device calls itself, and whether it is a card.
+/// What a device calls itself, and whether it is a card; none where its driver lists it but does
+/// not open it, at which burn panics.
 #[cfg(feature = "cube")]
-fn describe(device: &Device) -> (String, bool) {
-    device.identity().map_or((String::new(), false), |it| (it.name, it.physical.is_some()))
+fn describe(device: &Device) -> Option<(String, bool)> {
+    let identity = std::panic::catch_unwind(|| device.identity()).ok()?;
+    Some(identity.map_or((String::new(), false), |it| (it.name, it.physical.is_some())))
 }
 
 #[cfg(not(feature = "cube"))]
-fn describe(_: &Device) -> (String, bool) {
-    (String::new(), false)
+fn describe(_: &Device) -> Option<(String, bool)> {
+    Some((String::new(), false))
 }
 
 /// The device of a name: a backend's own choice (`cuda`), or one of its devices by number
@@ -140,7 +143,8 @@ fn describe(_: &Device) -> (String, bool) {
 ///
 /// # Errors
 /// [`Error::NoDevice`] for a name burn does not know, a backend that is not in this build, a
-/// device that the machine does not have, and a server that does not answer.
+/// device that the machine does not have or its driver does not open, and a server that does not
+/// answer.
 pub fn named(name: &str) -> Result<Device> {
     let none = |reason: String| Error::NoDevice { name: name.to_owned(), reason };
     #[cfg(feature = "remote")]
@@ -170,15 +174,19 @@ pub fn named(name: &str) -> Result<Device> {
         };
     }
     let devices = Device::enumerate(backend.kind.clone()).into_vec();
-    match number {
-        _ if devices.is_empty() => Err(none("this machine has no driver or no card for it".into())),
-        None => Ok((backend.default)()),
+    let device = match number {
+        _ if devices.is_empty() => {
+            return Err(none("this machine has no driver or no card for it".into()));
+        }
+        None => (backend.default)(),
         Some(number) => {
             let last = devices.len() - 1;
             let device = devices.into_iter().nth(number);
-            device.ok_or_else(|| none(format!("the numbers on this machine are 0 to {last}")))
+            device.ok_or_else(|| none(format!("the numbers on this machine are 0 to {last}")))?
         }
-    }
+    };
+    describe(&device).ok_or_else(|| none("its driver does not open it".to_owned()))?;
+    Ok(device)
 }
 
 /// The device that the variable `BURN_DEVICE` names, as for burn itself and with a number where
@@ -198,7 +206,7 @@ pub fn from_env() -> Result<Device> {
     // One after the other, since looking at a device opens it.
     let first = cards.into_iter().find_map(|backend| {
         let devices = Device::enumerate(backend.kind).into_vec();
-        devices.into_iter().find(|device| describe(device).1)
+        devices.into_iter().find(|device| describe(device).is_some_and(|(_, card)| card))
     });
     let processor = || processors.first().map(|backend| (backend.default)());
     let any = || available().into_iter().next().map(|found| found.device);

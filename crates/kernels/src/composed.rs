@@ -89,6 +89,11 @@ pub(crate) fn cross_entropy_backward<B: Backend>(
     B::float_mul(gap, B::float_mul_scalar(grad, scale.into()))
 }
 
+/// `RowOps::scale_rows`.
+pub(crate) fn scale_rows<B: Backend>(x: FloatTensor<B>, by: FloatTensor<B>) -> FloatTensor<B> {
+    B::float_mul(x, by)
+}
+
 /// `RowOps::log_softmax_rows`.
 pub(crate) fn log_softmax_rows<B: Backend>(
     logits: FloatTensor<B>,

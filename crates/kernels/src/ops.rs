@@ -239,9 +239,9 @@ pub(crate) trait RowOps: Backend {
     }
 
     /// `x` `[rows, columns]` times a number for each row, `by` `[rows, 1]`.
-    #[fusion(default)]
+    #[fusion(dtype = x, shape = x)]
     fn scale_rows(x: FloatTensor<Self>, by: FloatTensor<Self>) -> FloatTensor<Self> {
-        Self::float_mul(x, by)
+        composed::scale_rows::<Self>(x, by)
     }
 }
 

@@ -112,6 +112,9 @@ pub(super) fn focal<N: Size>(
     out: &mut [f32],
     rows: u32,
     vectors: u32,
+    turns: u32,
+    stride: u32,
+    target_stride: u32,
     gamma_positive: f32,
     gamma_negative: f32,
     by_margin: f32,
@@ -119,34 +122,36 @@ pub(super) fn focal<N: Size>(
     #[comptime] margin: bool,
     #[comptime] share: Share,
 ) {
-    let row = row(rows);
     let vectors = vectors as usize;
-    let start = row * vectors;
-    let mut sum = Vector::<f32, N>::new(0.0f32);
-    let mut at = UNIT_POS_X as usize;
-    while at < vectors {
-        let (z, t) = (logits[start + at], targets[start + at]);
-        let p = t * positive[at];
-        let n = (Vector::new(1.0f32) - t) * negative[at];
-        #[unroll]
-        for k in 0..N::value() {
-            let cost = value(
-                z.extract(k),
-                p.extract(k),
-                n.extract(k),
-                gamma_positive,
-                gamma_negative,
-                by_margin,
-                focus,
-                margin,
-            );
-            sum.insert(k, sum.extract(k) + cost);
+    for turn in 0..turns {
+        let row = row(rows, turn);
+        let (start, marks) = (row * stride as usize, row * target_stride as usize);
+        let mut sum = Vector::<f32, N>::new(0.0f32);
+        let mut at = UNIT_POS_X as usize;
+        while at < vectors {
+            let (z, t) = (logits[start + at], targets[marks + at]);
+            let p = t * positive[at];
+            let n = (Vector::new(1.0f32) - t) * negative[at];
+            #[unroll]
+            for k in 0..N::value() {
+                let cost = value(
+                    z.extract(k),
+                    p.extract(k),
+                    n.extract(k),
+                    gamma_positive,
+                    gamma_negative,
+                    by_margin,
+                    focus,
+                    margin,
+                );
+                sum.insert(k, sum.extract(k) + cost);
+            }
+            at += CUBE_DIM_X as usize;
         }
-        at += CUBE_DIM_X as usize;
-    }
-    let sum = total::<N>(sum, share);
-    if UNIT_POS_X == 0 {
-        out[row] = sum;
+        let sum = total::<N>(sum, share);
+        if UNIT_POS_X == 0 {
+            out[row] = sum;
+        }
     }
 }
 
@@ -162,6 +167,9 @@ pub(super) fn focal_slope<N: Size>(
     slopes: &mut [Vector<f32, N>],
     rows: u32,
     vectors: u32,
+    turns: u32,
+    stride: u32,
+    target_stride: u32,
     gamma_positive: f32,
     gamma_negative: f32,
     by_margin: f32,
@@ -169,32 +177,21 @@ pub(super) fn focal_slope<N: Size>(
     #[comptime] margin: bool,
     #[comptime] share: Share,
 ) {
-    let row = row(rows);
     let vectors = vectors as usize;
-    let start = row * vectors;
-    let mut sum = Vector::<f32, N>::new(0.0f32);
-    let mut at = UNIT_POS_X as usize;
-    while at < vectors {
-        let (z, t) = (logits[start + at], targets[start + at]);
-        let p = t * positive[at];
-        let n = (Vector::new(1.0f32) - t) * negative[at];
-        let mut steep = Vector::<f32, N>::new(0.0f32);
-        #[unroll]
-        for k in 0..N::value() {
-            let cost = value(
-                z.extract(k),
-                p.extract(k),
-                n.extract(k),
-                gamma_positive,
-                gamma_negative,
-                by_margin,
-                focus,
-                margin,
-            );
-            sum.insert(k, sum.extract(k) + cost);
-            steep.insert(
-                k,
-                slope(
+    for turn in 0..turns {
+        let row = row(rows, turn);
+        let (start, marks) = (row * stride as usize, row * target_stride as usize);
+        let end = row * vectors;
+        let mut sum = Vector::<f32, N>::new(0.0f32);
+        let mut at = UNIT_POS_X as usize;
+        while at < vectors {
+            let (z, t) = (logits[start + at], targets[marks + at]);
+            let p = t * positive[at];
+            let n = (Vector::new(1.0f32) - t) * negative[at];
+            let mut steep = Vector::<f32, N>::new(0.0f32);
+            #[unroll]
+            for k in 0..N::value() {
+                let cost = value(
                     z.extract(k),
                     p.extract(k),
                     n.extract(k),
@@ -203,14 +200,44 @@ pub(super) fn focal_slope<N: Size>(
                     by_margin,
                     focus,
                     margin,
-                ),
-            );
+                );
+                sum.insert(k, sum.extract(k) + cost);
+                steep.insert(
+                    k,
+                    slope(
+                        z.extract(k),
+                        p.extract(k),
+                        n.extract(k),
+                        gamma_positive,
+                        gamma_negative,
+                        by_margin,
+                        focus,
+                        margin,
+                    ),
+                );
+            }
+            slopes[end + at] = steep;
+            at += CUBE_DIM_X as usize;
         }
-        slopes[start + at] = steep;
-        at += CUBE_DIM_X as usize;
+        let sum = total::<N>(sum, share);
+        if UNIT_POS_X == 0 {
+            out[row] = sum;
+        }
     }
-    let sum = total::<N>(sum, share);
-    if UNIT_POS_X == 0 {
-        out[row] = sum;
+}
+
+/// See `RowOps::scale_rows`; a unit for each vector.
+#[cube(launch)]
+pub(super) fn scale<N: Size>(
+    x: &[Vector<f32, N>],
+    by: &[f32],
+    out: &mut [Vector<f32, N>],
+    rows: u32,
+    vectors: u32,
+) {
+    if ABSOLUTE_POS >= rows as usize * vectors as usize {
+        terminate!();
     }
+    let by = Vector::<f32, N>::new(by[ABSOLUTE_POS / vectors as usize]);
+    out[ABSOLUTE_POS] = x[ABSOLUTE_POS] * by;
 }

@@ -11,6 +11,7 @@ pub(super) fn pairs<I: Int, N: Size>(
     out: &mut [Vector<f32, N>],
     rows: u32,
     vectors: u32,
+    stride: u32,
     #[define(I)] _type: ElemType,
 ) {
     let vectors = vectors as usize;
@@ -20,6 +21,7 @@ pub(super) fn pairs<I: Int, N: Size>(
     let row = ABSOLUTE_POS / vectors;
     let at = ABSOLUTE_POS % vectors;
     let other = u32::cast_from(partners[row]) as usize;
-    let own = x[ABSOLUTE_POS] * Vector::new(weights[2 * row]);
-    out[ABSOLUTE_POS] = own + x[other * vectors + at] * Vector::new(weights[2 * row + 1]);
+    let stride = stride as usize;
+    let own = x[row * stride + at] * Vector::new(weights[2 * row]);
+    out[ABSOLUTE_POS] = own + x[other * stride + at] * Vector::new(weights[2 * row + 1]);
 }

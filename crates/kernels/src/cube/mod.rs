@@ -6,6 +6,8 @@ mod binary;
 mod mix;
 mod rows;
 mod softmax;
+#[cfg(all(test, feature = "wgpu"))]
+mod tests;
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn_cubecl::CubeBackend;
@@ -30,12 +32,13 @@ impl RowOps for CubeBackend {
             return composed::log_prob_lse::<Self>(logits, ids, shift, margin, scale);
         };
         let (value, lse) = (rows.one_each(), rows.one_each());
+        let (logits, stride) = rows.read(logits);
         softmax::log_prob::launch(
             &rows.client,
             rows.count(),
             rows.cube(),
             rows.vector,
-            contiguous(logits),
+            logits,
             contiguous(ids.clone()),
             contiguous(shift),
             contiguous(margin),
@@ -43,6 +46,8 @@ impl RowOps for CubeBackend {
             lse.clone().into_buffer_arg(),
             rows.rows as u32,
             rows.vectors() as u32,
+            rows.turns(),
+            stride,
             scale as f32,
             rows.share,
             elements(&ids),
@@ -64,13 +69,14 @@ impl RowOps for CubeBackend {
                 logits, ids, shift, margin, scale, lse, grad,
             );
         };
-        let (out, (count, cube)) = (rows.like_input(), rows.flat());
+        let out = rows.like_input();
+        let (logits, stride) = rows.read(logits);
         softmax::log_prob_backward::launch(
             &rows.client,
-            count,
-            cube,
+            rows.count(),
+            rows.cube(),
             rows.vector,
-            contiguous(logits),
+            logits,
             contiguous(ids.clone()),
             contiguous(shift),
             contiguous(margin),
@@ -79,6 +85,8 @@ impl RowOps for CubeBackend {
             out.clone().into_buffer_arg(),
             rows.rows as u32,
             rows.vectors() as u32,
+            rows.turns(),
+            stride,
             scale as f32,
             elements(&ids),
         );
@@ -95,18 +103,23 @@ impl RowOps for CubeBackend {
             return composed::cross_entropy_lse::<Self>(logits, targets, shift, scale);
         };
         let (value, lse) = (rows.one_each(), rows.one_each());
+        let (logits, stride) = rows.read(logits);
+        let (targets, target_stride) = rows.read(targets);
         softmax::cross_entropy::launch(
             &rows.client,
             rows.count(),
             rows.cube(),
             rows.vector,
-            contiguous(logits),
-            contiguous(targets),
+            logits,
+            targets,
             contiguous(shift),
             value.clone().into_buffer_arg(),
             lse.clone().into_buffer_arg(),
             rows.rows as u32,
             rows.vectors() as u32,
+            rows.turns(),
+            stride,
+            target_stride,
             scale as f32,
             rows.share,
         );
@@ -127,19 +140,24 @@ impl RowOps for CubeBackend {
             );
         };
         let out = rows.like_input();
+        let (logits, stride) = rows.read(logits);
+        let (targets, target_stride) = rows.read(targets);
         softmax::cross_entropy_backward::launch(
             &rows.client,
             rows.count(),
             rows.cube(),
             rows.vector,
-            contiguous(logits),
-            contiguous(targets),
+            logits,
+            targets,
             contiguous(shift),
             contiguous(lse),
             contiguous(grad),
             out.clone().into_buffer_arg(),
             rows.rows as u32,
             rows.vectors() as u32,
+            rows.turns(),
+            stride,
+            target_stride,
             scale as f32,
             rows.share,
         );
@@ -151,16 +169,19 @@ impl RowOps for CubeBackend {
             return composed::log_softmax_rows::<Self>(logits, shift, scale);
         };
         let out = rows.like_input();
+        let (logits, stride) = rows.read(logits);
         softmax::log_softmax::launch(
             &rows.client,
             rows.count(),
             rows.cube(),
             rows.vector,
-            contiguous(logits),
+            logits,
             contiguous(shift),
             out.clone().into_buffer_arg(),
             rows.rows as u32,
             rows.vectors() as u32,
+            rows.turns(),
+            stride,
             scale as f32,
             rows.share,
         );
@@ -172,16 +193,21 @@ impl RowOps for CubeBackend {
             return composed::log_softmax_rows_backward::<Self>(output, scale, grad);
         };
         let out = rows.like_input();
+        let (output, stride) = rows.read(output);
+        let (grad, grad_stride) = rows.read(grad);
         softmax::log_softmax_backward::launch(
             &rows.client,
             rows.count(),
             rows.cube(),
             rows.vector,
-            contiguous(output),
-            contiguous(grad),
+            output,
+            grad,
             out.clone().into_buffer_arg(),
             rows.rows as u32,
             rows.vectors() as u32,
+            rows.turns(),
+            stride,
+            grad_stride,
             scale as f32,
             rows.share,
         );
@@ -202,18 +228,23 @@ impl RowOps for CubeBackend {
             .0;
         };
         let value = rows.one_each();
+        let (logits, stride) = rows.read(logits);
+        let (targets, target_stride) = rows.read(targets);
         binary::focal::launch(
             &rows.client,
             rows.count(),
             rows.cube(),
             rows.vector,
-            contiguous(logits),
-            contiguous(targets),
+            logits,
+            targets,
             contiguous(positive),
             contiguous(negative),
             value.clone().into_buffer_arg(),
             rows.rows as u32,
             rows.vectors() as u32,
+            rows.turns(),
+            stride,
+            target_stride,
             terms.gamma_positive as f32,
             terms.gamma_negative as f32,
             terms.margin as f32,
@@ -237,19 +268,24 @@ impl RowOps for CubeBackend {
             );
         };
         let (value, slope) = (rows.one_each(), rows.like_input());
+        let (logits, stride) = rows.read(logits);
+        let (targets, target_stride) = rows.read(targets);
         binary::focal_slope::launch(
             &rows.client,
             rows.count(),
             rows.cube(),
             rows.vector,
-            contiguous(logits),
-            contiguous(targets),
+            logits,
+            targets,
             contiguous(positive),
             contiguous(negative),
             value.clone().into_buffer_arg(),
             slope.clone().into_buffer_arg(),
             rows.rows as u32,
             rows.vectors() as u32,
+            rows.turns(),
+            stride,
+            target_stride,
             terms.gamma_positive as f32,
             terms.gamma_negative as f32,
             terms.margin as f32,
@@ -259,6 +295,25 @@ impl RowOps for CubeBackend {
         );
         (value, slope)
     }
+
+    fn scale_rows(x: Float, by: Float) -> Float {
+        let Some(rows) = Rows::of(&[&x, &by]) else {
+            return composed::scale_rows::<Self>(x, by);
+        };
+        let (out, (count, cube)) = (rows.like_input(), rows.flat());
+        binary::scale::launch(
+            &rows.client,
+            count,
+            cube,
+            rows.vector,
+            contiguous(x),
+            contiguous(by),
+            out.clone().into_buffer_arg(),
+            rows.rows as u32,
+            rows.vectors() as u32,
+        );
+        out
+    }
 }
 
 impl MixOps for CubeBackend {
@@ -267,17 +322,19 @@ impl MixOps for CubeBackend {
             return pairs_composed::<Self>(x, partners, weights);
         };
         let (out, (count, cube)) = (rows.like_input(), rows.flat());
+        let (x, stride) = rows.read(x);
         mix::pairs::launch(
             &rows.client,
             count,
             cube,
             rows.vector,
-            contiguous(x),
+            x,
             contiguous(partners.clone()),
             contiguous(weights),
             out.clone().into_buffer_arg(),
             rows.rows as u32,
             rows.vectors() as u32,
+            stride,
             elements(&partners),
         );
         out

@@ -17,6 +17,9 @@ pub(super) const UNITS: usize = 256;
 const NARROW: usize = 12;
 /// Units of a wide row where planes do not serve.
 const LANES: u32 = 32;
+/// Cubes at most: beyond, each takes rows in turns, since beginning a cube costs about as much as
+/// a short row.
+const CUBES: usize = 4096;
 
 /// How the units of a row put together what each has found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -87,11 +90,12 @@ pub(super) fn largest<N: Size>(part: Vector<f32, N>, #[comptime] share: Share) -
     top
 }
 
-/// The row of this unit; each cube has `CUBE_DIM_Y` of them. Units beyond the last row do that
-/// one again, since the others of the cube may wait for them.
+/// The row of this unit at a turn; each cube has `CUBE_DIM_Y` of them. Units beyond the last row do
+/// that one again, since the others of the cube may wait for them.
 #[cube]
-pub(super) fn row(rows: u32) -> usize {
-    let row = CUBE_POS * CUBE_DIM_Y as usize + UNIT_POS_Y as usize;
+pub(super) fn row(rows: u32, turn: u32) -> usize {
+    let cube = CUBE_POS + turn as usize * CUBE_COUNT;
+    let row = cube * CUBE_DIM_Y as usize + UNIT_POS_Y as usize;
     min(row, rows as usize - 1)
 }
 
@@ -148,7 +152,17 @@ impl Rows {
     }
 
     pub(super) fn count(&self) -> CubeCount {
-        calculate_cube_count_elemwise(&self.client, self.rows * self.lanes as usize, self.cube())
+        CubeCount::Static(self.cubes().min(CUBES) as u32, 1, 1)
+    }
+
+    /// Turns in which the cubes go over all rows.
+    pub(super) fn turns(&self) -> u32 {
+        self.cubes().div_ceil(CUBES) as u32
+    }
+
+    /// Cubes for all rows at once.
+    fn cubes(&self) -> usize {
+        (self.rows * self.lanes as usize).div_ceil(UNITS)
     }
 
     /// Cubes with a unit for each vector.
@@ -156,6 +170,23 @@ impl Rows {
         let cube = CubeDim::new_1d(UNITS as u32);
         let units = self.rows * self.vectors();
         (calculate_cube_count_elemwise(&self.client, units, cube), cube)
+    }
+
+    /// A matrix of these rows, and the vectors from one row to the next: on CUDA burn lets rows begin
+    /// at round addresses, and a copy without the gaps costs as much as the work on it.
+    pub(super) fn read(&self, tensor: CubeTensor) -> (BufferArg, u32) {
+        let strides = tensor.meta.strides();
+        let (stride, offset) = (strides[0], tensor.handle.offset_start.unwrap_or(0));
+        let serves = !tensor.meta.is_tiled()
+            && strides[1] == 1
+            && stride >= self.columns
+            && stride.is_multiple_of(self.vector)
+            && offset.is_multiple_of((4 * self.vector) as u64)
+            && self.rows * stride < u32::MAX as usize;
+        if serves {
+            return (tensor.into_buffer_arg(), (stride / self.vector) as u32);
+        }
+        (contiguous(tensor), self.vectors() as u32)
     }
 
     /// Room for a number of each row.

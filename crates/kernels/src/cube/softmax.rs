@@ -18,13 +18,24 @@ fn with_margin<N: Size>(
     scale: f32,
 ) -> Vector<f32, N> {
     let mut u = z + shift;
-    #[unroll]
-    for k in 0..N::value() {
-        if at * N::value() + k == class {
-            u.insert(k, u.extract(k) - margin);
+    if at == class / N::value() {
+        #[unroll]
+        for k in 0..N::value() {
+            if k == class % N::value() {
+                u.insert(k, u.extract(k) - margin);
+            }
         }
     }
     u * Vector::new(scale)
+}
+
+/// `log Σ exp u` of a row from each unit's largest `u` and its sum of `exp(u − largest)`, which
+/// were kept together in one pass (Milakov and Gimelshein 2018).
+#[cube]
+fn log_sum<N: Size>(top: Vector<f32, N>, sum: Vector<f32, N>, #[comptime] share: Share) -> f32 {
+    let highest = largest::<N>(top, share);
+    let sum = sum * (top - Vector::new(highest)).exp();
+    total::<N>(sum, share).ln() + highest
 }
 
 /// `log Σ exp(scale · (z + shift))` of the row that begins at `start`.
@@ -38,20 +49,16 @@ fn log_sum_exp<N: Size>(
     #[comptime] share: Share,
 ) -> f32 {
     let mut top = Vector::<f32, N>::new(f32::new(LOWEST));
-    let mut at = UNIT_POS_X as usize;
-    while at < vectors {
-        top = max(top, (logits[start + at] + shift[at]) * scale);
-        at += CUBE_DIM_X as usize;
-    }
-    let top = largest::<N>(top, share);
     let mut sum = Vector::<f32, N>::new(0.0f32);
     let mut at = UNIT_POS_X as usize;
     while at < vectors {
         let u = (logits[start + at] + shift[at]) * scale;
-        sum += (u - Vector::new(top)).exp();
+        let above = max(top, u);
+        sum = sum * (top - above).exp() + (u - above).exp();
+        top = above;
         at += CUBE_DIM_X as usize;
     }
-    total::<N>(sum, share).ln() + top
+    log_sum::<N>(top, sum, share)
 }
 
 /// See `RowOps::log_prob_lse`.
@@ -66,46 +73,47 @@ pub(super) fn log_prob<I: Int, N: Size>(
     lse: &mut [f32],
     rows: u32,
     vectors: u32,
+    turns: u32,
+    stride: u32,
     scale: f32,
     #[comptime] share: Share,
     #[define(I)] _type: ElemType,
 ) {
-    let row = row(rows);
     let vectors = vectors as usize;
-    let start = row * vectors;
-    let class = u32::cast_from(ids[row]) as usize;
-    let margin = margin[class];
-    let mut top = Vector::<f32, N>::new(f32::new(LOWEST));
-    let mut at = UNIT_POS_X as usize;
-    while at < vectors {
-        let u = with_margin::<N>(logits[start + at], shift[at], at, class, margin, scale);
-        top = max(top, u);
-        at += CUBE_DIM_X as usize;
-    }
-    let top = largest::<N>(top, share);
-    let mut sum = Vector::<f32, N>::new(0.0f32);
-    let mut own = 0.0f32;
-    let mut at = UNIT_POS_X as usize;
-    while at < vectors {
-        let u = with_margin::<N>(logits[start + at], shift[at], at, class, margin, scale);
-        #[unroll]
-        for k in 0..N::value() {
-            if at * N::value() + k == class {
-                own += u.extract(k);
+    for turn in 0..turns {
+        let row = row(rows, turn);
+        let start = row * stride as usize;
+        let class = u32::cast_from(ids[row]) as usize;
+        let margin = margin[class];
+        let mut top = Vector::<f32, N>::new(f32::new(LOWEST));
+        let mut sum = Vector::<f32, N>::new(0.0f32);
+        let mut own = 0.0f32;
+        let mut at = UNIT_POS_X as usize;
+        while at < vectors {
+            let u = with_margin::<N>(logits[start + at], shift[at], at, class, margin, scale);
+            if at == class / N::value() {
+                #[unroll]
+                for k in 0..N::value() {
+                    if k == class % N::value() {
+                        own = u.extract(k);
+                    }
+                }
             }
+            let above = max(top, u);
+            sum = sum * (top - above).exp() + (u - above).exp();
+            top = above;
+            at += CUBE_DIM_X as usize;
         }
-        sum += (u - Vector::new(top)).exp();
-        at += CUBE_DIM_X as usize;
-    }
-    let whole = total::<N>(sum, share).ln() + top;
-    let own = total::<Const<1>>(Vector::new(own), share);
-    if UNIT_POS_X == 0 {
-        lse[row] = whole;
-        value[row] = own - whole;
+        let whole = log_sum::<N>(top, sum, share);
+        let own = total::<Const<1>>(Vector::new(own), share);
+        if UNIT_POS_X == 0 {
+            lse[row] = whole;
+            value[row] = own - whole;
+        }
     }
 }
 
-/// See `RowOps::log_prob_backward`; a unit for each vector.
+/// See `RowOps::log_prob_backward`.
 #[cube(launch)]
 #[allow(clippy::too_many_arguments)]
 pub(super) fn log_prob_backward<I: Int, N: Size>(
@@ -118,25 +126,35 @@ pub(super) fn log_prob_backward<I: Int, N: Size>(
     out: &mut [Vector<f32, N>],
     rows: u32,
     vectors: u32,
+    turns: u32,
+    stride: u32,
     scale: f32,
     #[define(I)] _type: ElemType,
 ) {
     let vectors = vectors as usize;
-    if ABSOLUTE_POS >= rows as usize * vectors {
-        terminate!();
-    }
-    let row = ABSOLUTE_POS / vectors;
-    let at = ABSOLUTE_POS % vectors;
-    let class = u32::cast_from(ids[row]) as usize;
-    let u = with_margin::<N>(logits[ABSOLUTE_POS], shift[at], at, class, margin[class], scale);
-    let mut gap = Vector::<f32, N>::new(0.0f32) - (u - Vector::new(lse[row])).exp();
-    #[unroll]
-    for k in 0..N::value() {
-        if at * N::value() + k == class {
-            gap.insert(k, gap.extract(k) + 1.0f32);
+    for turn in 0..turns {
+        let row = row(rows, turn);
+        let (start, end) = (row * stride as usize, row * vectors);
+        let class = u32::cast_from(ids[row]) as usize;
+        let margin = margin[class];
+        let lse = Vector::<f32, N>::new(lse[row]);
+        let grad = Vector::<f32, N>::new(scale * grad[row]);
+        let mut at = UNIT_POS_X as usize;
+        while at < vectors {
+            let u = with_margin::<N>(logits[start + at], shift[at], at, class, margin, scale);
+            let mut gap = Vector::<f32, N>::new(0.0f32) - (u - lse).exp();
+            if at == class / N::value() {
+                #[unroll]
+                for k in 0..N::value() {
+                    if k == class % N::value() {
+                        gap.insert(k, gap.extract(k) + 1.0f32);
+                    }
+                }
+            }
+            out[end + at] = gap * grad;
+            at += CUBE_DIM_X as usize;
         }
     }
-    out[ABSOLUTE_POS] = gap * Vector::new(scale * grad[row]);
 }
 
 /// See `RowOps::cross_entropy_lse`.
@@ -150,25 +168,30 @@ pub(super) fn cross_entropy<N: Size>(
     lse: &mut [f32],
     rows: u32,
     vectors: u32,
+    turns: u32,
+    stride: u32,
+    target_stride: u32,
     scale: f32,
     #[comptime] share: Share,
 ) {
-    let row = row(rows);
     let vectors = vectors as usize;
-    let start = row * vectors;
-    let scale = Vector::<f32, N>::new(scale);
-    let whole = log_sum_exp::<N>(logits, shift, start, vectors, scale, share);
-    let mut loss = Vector::<f32, N>::new(0.0f32);
-    let mut at = UNIT_POS_X as usize;
-    while at < vectors {
-        let u = (logits[start + at] + shift[at]) * scale;
-        loss += targets[start + at] * (Vector::new(whole) - u);
-        at += CUBE_DIM_X as usize;
-    }
-    let loss = total::<N>(loss, share);
-    if UNIT_POS_X == 0 {
-        lse[row] = whole;
-        value[row] = loss;
+    for turn in 0..turns {
+        let row = row(rows, turn);
+        let (start, marks) = (row * stride as usize, row * target_stride as usize);
+        let scale = Vector::<f32, N>::new(scale);
+        let whole = log_sum_exp::<N>(logits, shift, start, vectors, scale, share);
+        let mut loss = Vector::<f32, N>::new(0.0f32);
+        let mut at = UNIT_POS_X as usize;
+        while at < vectors {
+            let u = (logits[start + at] + shift[at]) * scale;
+            loss += targets[marks + at] * (Vector::new(whole) - u);
+            at += CUBE_DIM_X as usize;
+        }
+        let loss = total::<N>(loss, share);
+        if UNIT_POS_X == 0 {
+            lse[row] = whole;
+            value[row] = loss;
+        }
     }
 }
 
@@ -184,51 +207,62 @@ pub(super) fn cross_entropy_backward<N: Size>(
     out: &mut [Vector<f32, N>],
     rows: u32,
     vectors: u32,
+    turns: u32,
+    stride: u32,
+    target_stride: u32,
     scale: f32,
     #[comptime] share: Share,
 ) {
-    let row = row(rows);
     let vectors = vectors as usize;
-    let start = row * vectors;
-    let grad = Vector::<f32, N>::new(scale * grad[row]);
-    let scale = Vector::<f32, N>::new(scale);
-    let lse = Vector::<f32, N>::new(lse[row]);
-    let mut mass = Vector::<f32, N>::new(0.0f32);
-    let mut at = UNIT_POS_X as usize;
-    while at < vectors {
-        mass += targets[start + at];
-        at += CUBE_DIM_X as usize;
-    }
-    let mass = Vector::<f32, N>::new(total::<N>(mass, share));
-    let mut at = UNIT_POS_X as usize;
-    while at < vectors {
-        let u = (logits[start + at] + shift[at]) * scale;
-        out[start + at] = ((u - lse).exp() * mass - targets[start + at]) * grad;
-        at += CUBE_DIM_X as usize;
+    for turn in 0..turns {
+        let row = row(rows, turn);
+        let (start, marks) = (row * stride as usize, row * target_stride as usize);
+        let end = row * vectors;
+        let grad = Vector::<f32, N>::new(scale * grad[row]);
+        let scale = Vector::<f32, N>::new(scale);
+        let lse = Vector::<f32, N>::new(lse[row]);
+        let mut mass = Vector::<f32, N>::new(0.0f32);
+        let mut at = UNIT_POS_X as usize;
+        while at < vectors {
+            mass += targets[marks + at];
+            at += CUBE_DIM_X as usize;
+        }
+        let mass = Vector::<f32, N>::new(total::<N>(mass, share));
+        let mut at = UNIT_POS_X as usize;
+        while at < vectors {
+            let u = (logits[start + at] + shift[at]) * scale;
+            out[end + at] = ((u - lse).exp() * mass - targets[marks + at]) * grad;
+            at += CUBE_DIM_X as usize;
+        }
     }
 }
 
 /// See `RowOps::log_softmax_rows`.
 #[cube(launch)]
+#[allow(clippy::too_many_arguments)]
 pub(super) fn log_softmax<N: Size>(
     logits: &[Vector<f32, N>],
     shift: &[Vector<f32, N>],
     out: &mut [Vector<f32, N>],
     rows: u32,
     vectors: u32,
+    turns: u32,
+    stride: u32,
     scale: f32,
     #[comptime] share: Share,
 ) {
-    let row = row(rows);
     let vectors = vectors as usize;
-    let start = row * vectors;
-    let scale = Vector::<f32, N>::new(scale);
-    let whole = log_sum_exp::<N>(logits, shift, start, vectors, scale, share);
-    let whole = Vector::<f32, N>::new(whole);
-    let mut at = UNIT_POS_X as usize;
-    while at < vectors {
-        out[start + at] = (logits[start + at] + shift[at]) * scale - whole;
-        at += CUBE_DIM_X as usize;
+    for turn in 0..turns {
+        let row = row(rows, turn);
+        let (start, end) = (row * stride as usize, row * vectors);
+        let scale = Vector::<f32, N>::new(scale);
+        let whole = log_sum_exp::<N>(logits, shift, start, vectors, scale, share);
+        let whole = Vector::<f32, N>::new(whole);
+        let mut at = UNIT_POS_X as usize;
+        while at < vectors {
+            out[end + at] = (logits[start + at] + shift[at]) * scale - whole;
+            at += CUBE_DIM_X as usize;
+        }
     }
 }
 
@@ -240,23 +274,29 @@ pub(super) fn log_softmax_backward<N: Size>(
     out: &mut [Vector<f32, N>],
     rows: u32,
     vectors: u32,
+    turns: u32,
+    stride: u32,
+    grad_stride: u32,
     scale: f32,
     #[comptime] share: Share,
 ) {
-    let row = row(rows);
     let vectors = vectors as usize;
-    let start = row * vectors;
-    let mut sum = Vector::<f32, N>::new(0.0f32);
-    let mut at = UNIT_POS_X as usize;
-    while at < vectors {
-        sum += grad[start + at];
-        at += CUBE_DIM_X as usize;
-    }
-    let sum = Vector::<f32, N>::new(total::<N>(sum, share));
-    let mut at = UNIT_POS_X as usize;
-    while at < vectors {
-        let gap = grad[start + at] - output[start + at].exp() * sum;
-        out[start + at] = gap * Vector::new(scale);
-        at += CUBE_DIM_X as usize;
+    for turn in 0..turns {
+        let row = row(rows, turn);
+        let (start, slopes) = (row * stride as usize, row * grad_stride as usize);
+        let end = row * vectors;
+        let mut sum = Vector::<f32, N>::new(0.0f32);
+        let mut at = UNIT_POS_X as usize;
+        while at < vectors {
+            sum += grad[slopes + at];
+            at += CUBE_DIM_X as usize;
+        }
+        let sum = Vector::<f32, N>::new(total::<N>(sum, share));
+        let mut at = UNIT_POS_X as usize;
+        while at < vectors {
+            let gap = grad[slopes + at] - output[start + at].exp() * sum;
+            out[end + at] = gap * Vector::new(scale);
+            at += CUBE_DIM_X as usize;
+        }
     }
 }
