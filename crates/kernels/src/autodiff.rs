@@ -225,6 +225,11 @@ impl<B: RowOps, C: CheckpointStrategy> RowOps for Autodiff<B, C> {
         terms: BinaryFocal,
     ) -> FloatTensor<Self> {
         let [t, p, n] = [targets, positive, negative].map(|x| x.into_primitive());
+        if !logits.is_tracked() {
+            // Without the slopes, which nobody will ask for.
+            let value = B::binary_focal(logits.into_primitive(), t, p, n, terms);
+            return <FloatTensor<Self>>::new(value);
+        }
         record::<B, C, Binary>(logits, |z| B::binary_focal_slope(z, t, p, n, terms))
     }
 }
