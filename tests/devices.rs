@@ -396,7 +396,25 @@ fn blocks_and_their_gradients_agree() {
             [read(y), read(gradient)].concat()
         });
     }
+    let halves = |device: &Device, dtype: DType| {
+        let device = device.clone().autodiff();
+        let x = (numbers(rows, width, &device) / 3.0).cast(dtype).require_grad();
+        let residual = reversed(rows, width, &device).cast(dtype);
+        let gamma = vector(width, &device).cast(dtype).require_grad();
+        let y = kernels::add_norm(x.clone(), residual.clone(), gamma.clone(), gamma.clone(), 1e-5);
+        let weight = vector(width, &device).reshape([width, 1]).cast(dtype);
+        let z = kernels::dense(y, weight, Tensor::ones([1], (&device, dtype)));
+        let gradients = z.clone().sum().backward();
+        let gamma = gamma.grad(&gradients).unwrap();
+        [read(z), read(x.grad(&gradients).unwrap()), read(gamma)].concat()
+    };
     for (name, device) in devices() {
+        for dtype in [DType::F16, DType::BF16] {
+            if device.supports_dtype(dtype) {
+                let what = format!("block in {dtype:?} on {name}");
+                close_in(dtype, &what, &halves(device, dtype), &halves(&Device::flex(), dtype));
+            }
+        }
         let device = device.clone().autodiff();
         device.seed(3);
         let x = Tensor::<2>::ones([200, 200], &device).require_grad();

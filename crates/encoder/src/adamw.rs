@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Result;
 
-/// AdamW (Loshchilov and Hutter, ICLR 2019) as burn's, in one pass on the CPU.
+/// AdamW (Loshchilov and Hutter, ICLR 2019) as burn's, in one pass.
 ///
 /// With short texts much of a step is the update of the embeddings, and burn's own AdamW goes over
 /// every weight a dozen times. The state is burn's, so that the records of either continue in

@@ -21,6 +21,10 @@ pub(super) fn dense_weight<B: Backend>(x: T<B>, grad: T<B>) -> T<B> {
     B::float_matmul(B::float_transpose(x), grad)
 }
 
+pub(crate) fn column_sums<B: Backend>(grad: T<B>) -> T<B> {
+    B::float_sum_dim(grad, 0)
+}
+
 /// `Φ(x) + x φ(x)`, exactly: burn's default is the derivative of the approximation by tanh,
 /// 1e-3 beside it.
 pub(super) fn gelu_backward<B: Backend>(x: T<B>, grad: T<B>) -> T<B> {
@@ -39,7 +43,7 @@ fn mean_of_rows<B: Backend>(x: T<B>) -> T<B> {
     B::float_mul_scalar(B::float_sum_dim(x, 1), (1.0 / width).into())
 }
 
-pub(super) fn add_norm<B: Backend>(
+pub(crate) fn add_norm<B: Backend>(
     x: T<B>,
     residual: T<B>,
     gamma: T<B>,
@@ -59,7 +63,7 @@ pub(super) fn add_norm<B: Backend>(
 
 /// With `u` the rows of mean 0 and deviation 1 and `h = γ · grad`:
 /// `∂ = (h − mean(h) − u · mean(h u)) / deviation`.
-pub(super) fn add_norm_backward<B: Backend>(
+pub(crate) fn add_norm_backward<B: Backend>(
     x: T<B>,
     residual: T<B>,
     gamma: T<B>,

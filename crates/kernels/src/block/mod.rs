@@ -3,7 +3,7 @@
 #[cfg(feature = "flex")]
 mod attend;
 mod autodiff;
-mod composed;
+pub(crate) mod composed;
 #[cfg(feature = "flex")]
 mod flex;
 mod ops;
@@ -11,7 +11,8 @@ mod ops;
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
-use ops::{BlockOps, Heads};
+pub(crate) use ops::BlockOps;
+use ops::Heads;
 
 /// `x W + b` of every row.
 ///

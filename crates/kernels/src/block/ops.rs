@@ -3,8 +3,12 @@
 // Burn deprecates its backends on ndarray and LibTorch, which we still serve.
 #![cfg_attr(any(feature = "ndarray", feature = "tch"), allow(deprecated))]
 
+#[cfg(feature = "cube")]
+use burn::backend::fusion::custom::TensorSpec;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, backend_extension};
+#[cfg(feature = "cube")]
+use burn::tensor::DType;
 
 use super::composed;
 
@@ -31,10 +35,12 @@ pub(crate) struct Heads {
     Capture: cfg(feature = "capture"),
     Remote: cfg(feature = "remote"),
     Cube: cfg(feature = "cube"),
+    Fusion: cfg(feature = "cube"),
     Autodiff,
 )]
 pub(crate) trait BlockOps: Backend {
     /// `x W + b`.
+    #[fusion(default)]
     fn dense(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -44,31 +50,37 @@ pub(crate) trait BlockOps: Backend {
     }
 
     /// `grad Wᵀ`.
+    #[fusion(default)]
     fn dense_input(weight: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
         composed::dense_input::<Self>(weight, grad)
     }
 
     /// `xᵀ grad`.
+    #[fusion(default)]
     fn dense_weight(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
         composed::dense_weight::<Self>(x, grad)
     }
 
     /// Sums of the columns, `[1, width]`.
+    #[fusion(meta = |grad| TensorSpec::new([1, grad.shape[1]].into(), grad.dtype))]
     fn column_sums(grad: FloatTensor<Self>) -> FloatTensor<Self> {
-        Self::float_sum_dim(grad, 0)
+        composed::column_sums::<Self>(grad)
     }
 
     /// `x Φ(x)`.
+    #[fusion(default)]
     fn exact_gelu(x: FloatTensor<Self>) -> FloatTensor<Self> {
         Self::gelu(x)
     }
 
     /// `grad · (Φ(x) + x φ(x))`.
+    #[fusion(default)]
     fn exact_gelu_backward(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
         composed::gelu_backward::<Self>(x, grad)
     }
 
     /// The layer norm of `x + residual`, and of each row the mean and 1 / deviation.
+    #[fusion(meta = |x, _residual, _gamma, _beta, _epsilon| with_moments(x))]
     fn add_norm_state(
         x: FloatTensor<Self>,
         residual: FloatTensor<Self>,
@@ -80,6 +92,7 @@ pub(crate) trait BlockOps: Backend {
     }
 
     /// The first output of [`add_norm_state`](Self::add_norm_state).
+    #[fusion(default)]
     fn add_norm(
         x: FloatTensor<Self>,
         residual: FloatTensor<Self>,
@@ -91,6 +104,7 @@ pub(crate) trait BlockOps: Backend {
     }
 
     /// Gradients of the sum, of `gamma` and of `beta`.
+    #[fusion(meta = |x, _residual, gamma, _mean, _inverse, _grad| (x.clone(), gamma.clone(), gamma.clone()))]
     fn add_norm_backward(
         x: FloatTensor<Self>,
         residual: FloatTensor<Self>,
@@ -104,6 +118,7 @@ pub(crate) trait BlockOps: Backend {
 
     /// See [`attention`](crate::attention); then the logarithm of each row's sum, and what
     /// was drawn.
+    #[fusion(default)]
     fn attend_state(
         qkv: FloatTensor<Self>,
         mask: FloatTensor<Self>,
@@ -113,11 +128,13 @@ pub(crate) trait BlockOps: Backend {
     }
 
     /// The first output of [`attend_state`](Self::attend_state).
+    #[fusion(default)]
     fn attend(qkv: FloatTensor<Self>, mask: FloatTensor<Self>, heads: Heads) -> FloatTensor<Self> {
         Self::attend_state(qkv, mask, heads).0
     }
 
     /// The gradient of `qkv`.
+    #[fusion(default)]
     fn attend_backward(
         qkv: FloatTensor<Self>,
         mask: FloatTensor<Self>,
@@ -131,16 +148,19 @@ pub(crate) trait BlockOps: Backend {
     }
 
     /// A share of the numbers is 0, the others are scaled up; and what was drawn.
+    #[fusion(default)]
     fn drop_state(x: FloatTensor<Self>, share: f64) -> (FloatTensor<Self>, FloatTensor<Self>) {
         composed::drop::<Self>(x, share)
     }
 
     /// The first output of [`drop_state`](Self::drop_state).
+    #[fusion(default)]
     fn drop_out(x: FloatTensor<Self>, share: f64) -> FloatTensor<Self> {
         Self::drop_state(x, share).0
     }
 
     /// The same numbers of the gradient are 0.
+    #[fusion(default)]
     fn drop_backward(
         drawn: FloatTensor<Self>,
         share: f64,
@@ -150,6 +170,15 @@ pub(crate) trait BlockOps: Backend {
     }
 }
 
+/// The like of `x`, and two numbers of each row, at least in f32.
 #[cfg(feature = "cube")]
-impl BlockOps for burn::backend::Cube {}
+fn with_moments(x: &TensorSpec) -> (TensorSpec, TensorSpec, TensorSpec) {
+    let dtype = match x.dtype {
+        DType::F16 | DType::BF16 => DType::F32,
+        wide => wide,
+    };
+    let each = TensorSpec::new([x.shape[0], 1].into(), dtype);
+    (x.clone(), each.clone(), each)
+}
+
 crate::plain::plain_backends!(BlockOps);

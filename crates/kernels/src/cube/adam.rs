@@ -5,10 +5,10 @@ use burn::tensor::DType;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::{CubeBackend, tensor::CubeTensor};
 use cubecl::calculate_cube_count_elemwise;
-use cubecl::ir::{ElemType, FloatKind};
+use cubecl::ir::ElemType;
 use cubecl::prelude::*;
 
-use super::rows::{UNITS, contiguous};
+use super::rows::{UNITS, contiguous, float};
 use crate::adam::{AdamOps, AdamStep, composed};
 
 /// A unit for each vector; moments are f32, weights and gradient of one type.
@@ -56,17 +56,11 @@ impl AdamOps for CubeBackend {
         second: CubeTensor,
         step: AdamStep,
     ) -> (CubeTensor, CubeTensor, CubeTensor) {
-        let kind = match weights.dtype {
-            DType::F32 => Some(FloatKind::F32),
-            DType::F16 => Some(FloatKind::F16),
-            DType::BF16 => Some(FloatKind::BF16),
-            _ => None,
-        };
         let n = weights.shape().num_elements();
         let fits = gradient.dtype == weights.dtype
             && [&first, &second].iter().all(|moment| moment.dtype == DType::F32)
             && (1..u32::MAX as usize).contains(&n);
-        let (Some(kind), true) = (kind, fits) else {
+        let (Some(kind), true) = (float(weights.dtype), fits) else {
             return composed::<Self>(weights, gradient, first, second, step);
         };
         let like = |x: &CubeTensor| {
@@ -99,7 +93,7 @@ impl AdamOps for CubeBackend {
             (step.rate / c1) as f32,
             (1.0 - step.rate * step.decay) as f32,
             step.epsilon as f32,
-            ElemType::Float(kind),
+            kind,
         );
         (new_weights, new_first, new_second)
     }

@@ -1,9 +1,10 @@
 //! Hand-written kernels for every GPU runtime, in CubeCL. They compute f32; other types take the
-//! tensor operations, but for AdamW.
+//! tensor operations, but for AdamW and the block's.
 
 mod adam;
 mod binary;
 mod mix;
+mod norm;
 mod rows;
 mod softmax;
 #[cfg(all(test, feature = "wgpu"))]

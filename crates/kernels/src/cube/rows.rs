@@ -8,7 +8,7 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::calculate_cube_count_elemwise;
 use cubecl::client::Client;
 use cubecl::ir::features::Plane;
-use cubecl::ir::{ElemType, IntKind};
+use cubecl::ir::{ElemType, FloatKind, IntKind};
 use cubecl::prelude::*;
 
 /// Units of a cube.
@@ -113,13 +113,23 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// The rows of the first tensor; none where the kernels do not serve.
+    /// The rows of the first tensor; none where the kernels do not serve or a tensor is not in f32.
     pub(super) fn of(tensors: &[&CubeTensor]) -> Option<Self> {
-        let first = tensors[0];
+        let floats = tensors.iter().all(|tensor| tensor.dtype == DType::F32);
+        if floats { Self::shaped(tensors[0]) } else { None }
+    }
+
+    /// The same for tensors of one type, which may be half precision, and that type.
+    pub(super) fn alike(tensors: &[&CubeTensor]) -> Option<(Self, ElemType)> {
+        let dtype = tensors[0].dtype;
+        let alike = tensors.iter().all(|tensor| tensor.dtype == dtype);
+        if alike { Some((Self::shaped(tensors[0])?, float(dtype)?)) } else { None }
+    }
+
+    fn shaped(first: &CubeTensor) -> Option<Self> {
         let shape = first.shape();
         let [rows, columns] = [shape[0], shape[1]];
-        let floats = tensors.iter().all(|tensor| tensor.dtype == DType::F32);
-        if !floats || rows == 0 || columns == 0 || rows * columns >= u32::MAX as usize {
+        if rows == 0 || columns == 0 || rows * columns >= u32::MAX as usize {
             return None;
         }
         let properties = first.client.properties();
@@ -147,6 +157,11 @@ impl Rows {
         self.columns / self.vector
     }
 
+    /// 1 / columns.
+    pub(super) fn share_of_one(&self) -> f32 {
+        1.0 / self.columns as f32
+    }
+
     pub(super) fn cube(&self) -> CubeDim {
         CubeDim::new_2d(self.lanes, UNITS as u32 / self.lanes)
     }
@@ -167,47 +182,74 @@ impl Rows {
 
     /// Cubes with a unit for each vector.
     pub(super) fn flat(&self) -> (CubeCount, CubeDim) {
+        self.flat_rows(self.rows)
+    }
+
+    /// Cubes with a unit for each vector of so many rows.
+    pub(super) fn flat_rows(&self, rows: usize) -> (CubeCount, CubeDim) {
         let cube = CubeDim::new_1d(UNITS as u32);
-        let units = self.rows * self.vectors();
+        let units = rows * self.vectors();
         (calculate_cube_count_elemwise(&self.client, units, cube), cube)
+    }
+
+    /// A matrix of these rows as a kernel reads it, and the vectors from one row to the next.
+    pub(super) fn read(&self, tensor: CubeTensor) -> (BufferArg, u32) {
+        let (tensor, stride) = self.spaced(tensor);
+        (tensor.into_buffer_arg(), stride)
     }
 
     /// A matrix of these rows, and the vectors from one row to the next: on CUDA burn lets rows begin
     /// at round addresses, and a copy without the gaps costs as much as the work on it.
-    pub(super) fn read(&self, tensor: CubeTensor) -> (BufferArg, u32) {
+    pub(super) fn spaced(&self, tensor: CubeTensor) -> (CubeTensor, u32) {
         let strides = tensor.meta.strides();
         let (stride, offset) = (strides[0], tensor.handle.offset_start.unwrap_or(0));
         let serves = !tensor.meta.is_tiled()
             && strides[1] == 1
             && stride >= self.columns
             && stride.is_multiple_of(self.vector)
-            && offset.is_multiple_of((4 * self.vector) as u64)
+            && offset.is_multiple_of((tensor.dtype.size() * self.vector) as u64)
             && self.rows * stride < u32::MAX as usize;
         if serves {
-            return (tensor.into_buffer_arg(), (stride / self.vector) as u32);
+            return (tensor, (stride / self.vector) as u32);
         }
-        (contiguous(tensor), self.vectors() as u32)
+        (into_contiguous(tensor), self.vectors() as u32)
     }
 
     /// Room for a number of each row.
     pub(super) fn one_each(&self) -> CubeTensor {
-        self.empty([self.rows, 1])
+        self.empty([self.rows, 1], DType::F32)
     }
 
     /// Room for a matrix of the input's shape.
     pub(super) fn like_input(&self) -> CubeTensor {
-        self.empty([self.rows, self.columns])
+        self.empty([self.rows, self.columns], DType::F32)
     }
 
-    fn empty(&self, shape: [usize; 2]) -> CubeTensor {
+    /// Room for so many rows of the input's width.
+    pub(super) fn lines(&self, rows: usize, dtype: DType) -> CubeTensor {
+        self.empty([rows, self.columns], dtype)
+    }
+
+    fn empty(&self, shape: [usize; 2], dtype: DType) -> CubeTensor {
         let (client, device) = (self.client.clone(), self.device.clone());
-        empty_device_contiguous_dtype(client, device, shape.into(), DType::F32)
+        empty_device_contiguous_dtype(client, device, shape.into(), dtype)
     }
 }
 
 /// An input without gaps.
 pub(super) fn contiguous(tensor: CubeTensor) -> BufferArg {
     into_contiguous(tensor).into_buffer_arg()
+}
+
+/// A type of floats that the kernels compute in f32.
+pub(super) fn float(dtype: DType) -> Option<ElemType> {
+    let kind = match dtype {
+        DType::F32 => FloatKind::F32,
+        DType::F16 => FloatKind::F16,
+        DType::BF16 => FloatKind::BF16,
+        _ => return None,
+    };
+    Some(ElemType::Float(kind))
 }
 
 /// The type of class ids.

@@ -8,6 +8,7 @@ use cubecl::zspace::metadata::Metadata;
 
 use super::{Float, Ids};
 use crate::BinaryFocal;
+use crate::block::BlockOps;
 use crate::mix::MixOps;
 use crate::ops::RowOps;
 
@@ -65,9 +66,17 @@ fn outputs(columns: usize, pitch: usize, device: &CubeDevice) -> Vec<Vec<f32>> {
     let scaled = CubeBackend::scale_rows(one(1), each());
     let weights = from((0..2 * ROWS).map(|i| i as f32).collect(), [ROWS, 2], device);
     let mixed = CubeBackend::mix_pairs(one(1), ids(ROWS), weights);
-    [value, lse, slope, cost, sums, steep, soft, back, binary, both, slopes, scaled, mixed]
-        .map(read)
-        .into()
+    let (gamma, beta) = (line(0.3), line(0.7));
+    let (normed, mean, inverse) =
+        CubeBackend::add_norm_state(one(1), one(2), gamma.clone(), beta, 1e-5);
+    let (moments, narrow) = (mean.clone(), inverse.clone());
+    let (to_sum, to_gamma, to_beta) =
+        CubeBackend::add_norm_backward(one(1), one(2), gamma, moments, narrow, one(3));
+    let columns_of = CubeBackend::column_sums(one(1));
+    let block = [normed, mean, inverse, to_sum, to_gamma, to_beta, columns_of].map(read);
+    let rows =
+        [value, lse, slope, cost, sums, steep, soft, back, binary, both, slopes, scaled, mixed];
+    rows.map(read).into_iter().chain(block).collect()
 }
 
 #[test]
