@@ -510,6 +510,40 @@ fn rows_of_any_width_agree() {
 }
 
 #[test]
+fn very_many_rows_agree() {
+    // More than the cubes of a card take at once.
+    let (rows, columns) = (33_001, 13);
+    let line = |device: &Device| numbers(1, columns, device) / 12.0;
+    let spread = |prime: usize, device: &Device| {
+        let at = |i: usize| ((i * prime % 1009) as f32 / 1009.0 - 0.5) * 6.0;
+        let values: Vec<f32> = (0..rows * columns).map(at).collect();
+        Tensor::<2>::from_data(TensorData::new(values, [rows, columns]), device)
+    };
+    agree("many rows", |device| {
+        let device = device.clone().autodiff();
+        let x = spread(7919, &device).require_grad();
+        let ids: Vec<usize> = (0..rows).map(|i| i * 7 % columns).collect();
+        let Targets::Ids(ids) = Targets::from_ids(&ids, &device) else { unreachable!() };
+        let margin = Tensor::zeros([1, columns], &device);
+        let own = kernels::log_prob(x.clone(), ids, line(&device), margin, 1.0);
+        let targets = spread(104_729, &device) / 6.0 + 0.5;
+        let soft = kernels::soft_cross_entropy(x.clone(), targets.clone(), line(&device), 1.0);
+        let ones = || Tensor::ones([1, columns], &device);
+        let plain = kernels::BinaryFocal::PLAIN;
+        let binary = kernels::binary_focal(x.clone(), targets, ones(), ones(), plain);
+        let normed = {
+            let vector = || line(&device).reshape([columns]);
+            kernels::add_norm(x.clone(), spread(1_299_709, &device), vector(), vector(), 1e-5)
+        };
+        let weight = spread(15_485_863, &device);
+        let value =
+            own.clone().sum() - soft.clone().sum() + binary.clone().sum() + (normed * weight).sum();
+        let gradient = x.grad(&value.backward()).unwrap();
+        [read(own), read(soft), read(binary), read(gradient)].concat()
+    });
+}
+
+#[test]
 fn metrics_read_logits_of_any_device() {
     let truth = [0, 1, 2, 3, 3, 0];
     agree("predictions", |device| {
