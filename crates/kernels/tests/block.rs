@@ -1,10 +1,19 @@
 //! The block's operations: fused (f32) and by tensor operations (f64) against burn's own
 //! operations with burn's own gradients.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use burn::tensor::activation::softmax;
 use burn::tensor::{DType, Device, Distribution, Tensor, TensorData};
 use counterweight_kernels::{add_norm, attention, dense, dropout, gelu};
 use proptest::prelude::*;
+
+/// Held by tests that draw: a device has one stream of random numbers, which a seed begins anew.
+static DRAWS: Mutex<()> = Mutex::new(());
+
+fn drawing() -> MutexGuard<'static, ()> {
+    DRAWS.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn device() -> Device {
     Device::flex().autodiff()
@@ -183,6 +192,7 @@ proptest! {
 
 #[test]
 fn what_attention_drops_is_dropped_in_the_gradient_too() {
+    let _alone = drawing();
     let (batch, heads, length, depth) = (2, 2, 7, 8);
     let columns = 3 * heads * depth;
     let mut values = numbers(batch * length * columns, 5);
@@ -217,6 +227,7 @@ fn what_attention_drops_is_dropped_in_the_gradient_too() {
 
 #[test]
 fn dropout_drops_a_share_and_keeps_the_mean() {
+    let _alone = drawing();
     for dtype in [DType::F32, DType::F64] {
         device().seed(3);
         let x = Tensor::<2>::ones([400, 500], (&device(), dtype)).require_grad();
@@ -241,6 +252,7 @@ fn dropout_drops_a_share_and_keeps_the_mean() {
 
 #[test]
 fn extreme_numbers_stay_finite() {
+    let _alone = drawing();
     let device = Device::flex();
     let huge = Tensor::<2>::random([20, 24], Distribution::Uniform(-1e4, 1e4), &device);
     for values in [
