@@ -4,6 +4,7 @@
 mod common;
 
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use burn::module::Module;
 use burn::tensor::{Int, TensorData};
@@ -18,6 +19,14 @@ use counterweight::{ContrastiveConfig, Result};
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use safetensors::SafeTensors;
+
+/// Held by tests that train: a device has one stream of random numbers, dropout's, which training
+/// begins anew.
+static DRAWS: Mutex<()> = Mutex::new(());
+
+fn drawing() -> MutexGuard<'static, ()> {
+    DRAWS.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn encoder_fixtures() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/crates/encoder/tests/fixtures"))
@@ -94,6 +103,7 @@ impl Task for Steps {
 
 #[test]
 fn every_optimizer_goes_where_pytorchs_goes() {
+    let _alone = drawing();
     let theirs: std::collections::BTreeMap<String, Vec<f64>> =
         serde_json::from_str(include_str!("fixtures/trainer/losses.json")).unwrap();
     let device = Device::flex().autodiff();
@@ -167,6 +177,7 @@ fn every_optimizer_goes_where_pytorchs_goes() {
 
 #[test]
 fn what_an_optimizer_cannot_do_is_refused() {
+    let _alone = drawing();
     let bad = [
         ("accumulate = 0", "accumulate"),
         ("layer_decay = 0.0", "layer_decay"),
@@ -195,6 +206,7 @@ fn what_an_optimizer_cannot_do_is_refused() {
 
 #[test]
 fn a_task_without_batches_or_with_nan_is_refused() {
+    let _alone = drawing();
     let device = Device::flex().autodiff();
     let profile = ClassProfile::from_counts([1, 1, 1]).unwrap();
     let run = |parts: Vec<Vec<usize>>, score: f64| {
@@ -219,6 +231,7 @@ fn a_task_without_batches_or_with_nan_is_refused() {
 
 #[test]
 fn ignored_tokens_cost_nothing_as_in_transformers() {
+    let _alone = drawing();
     let device = Device::flex();
     let profile = ClassProfile::from_counts([1, 1, 1]).unwrap();
     for family in ["bert-tokens", "roberta-tokens"] {
@@ -290,6 +303,7 @@ impl Task for Places {
 
 #[test]
 fn a_tagger_learns_from_context() {
+    let _alone = drawing();
     let device = Device::flex().autodiff();
     // Often enough for each word to be a piece.
     let corpus = ["send ship it from to at paris berlin rome oslo"; 4];
@@ -300,9 +314,6 @@ fn a_tagger_learns_from_context() {
         intermediate_size: 32,
         num_attention_heads: 2,
         max_position_embeddings: 12,
-        // Other tests draw from the device's stream meanwhile.
-        hidden_dropout_prob: 0.0,
-        attention_probs_dropout_prob: 0.0,
         ..TransformerConfig::default()
     };
     let encoder = seeded(config.init(&device).unwrap(), 0.1, 1);
@@ -388,6 +399,7 @@ impl Task for Towers<'_> {
 
 #[test]
 fn towers_learn_which_texts_belong_together() {
+    let _alone = drawing();
     let splits = common::intents();
     let device = Device::flex().autodiff();
     let config = EncoderConfig::Ngram(NgramConfig::new().with_min_count(1).with_dim(16));
@@ -415,6 +427,7 @@ fn towers_learn_which_texts_belong_together() {
 
 #[test]
 fn pairs_of_texts_bring_classes_together() {
+    let _alone = drawing();
     let splits = common::intents();
     let device = Device::flex();
     let plain = Recipe::from_toml(
@@ -445,6 +458,7 @@ fn pairs_of_texts_bring_classes_together() {
 
 #[test]
 fn an_imprinted_head_begins_as_the_nearest_class_mean() {
+    let _alone = drawing();
     let splits = common::intents();
     let device = Device::flex();
     let root = tempfile::tempdir().unwrap();
@@ -503,6 +517,7 @@ fn a_class_without_texts_has_no_mean() {
 
 #[test]
 fn a_frozen_encoder_is_computed_once_to_the_same_result() {
+    let _alone = drawing();
     let splits = common::intents();
     let device = Device::flex();
     let root = tempfile::tempdir().unwrap();
