@@ -1,5 +1,5 @@
-//! One table for the device that `BURN_DEVICE` names: losses with their gradient, a step of
-//! MiniLM, a plan and augmenters applied. Beside it `peers/devices_torch.py`, PyTorch on the
+//! One table for the device that `BURN_DEVICE` names: losses with their gradient, the parts
+//! and a step of MiniLM, a plan and augmenters applied. Beside it `peers/devices_torch.py`, PyTorch on the
 //! same device with the same names.
 //!
 //! `BURN_DEVICE=vulkan cargo bench --features vulkan --bench devices -- [--dtype bf16] [FILTER]`
@@ -16,6 +16,7 @@ use counterweight::augment::{Augmenter, Batch};
 use counterweight::encoder::{
     AdamW, Encoder, Pooling, TextBatch, Transformer, TransformerConfig, seeded,
 };
+use counterweight::kernels;
 use counterweight::prelude::*;
 use counterweight::samplers::{Plan, Resampler};
 
@@ -106,6 +107,7 @@ fn main() {
         times: args.times,
     };
     losses(&bench);
+    block(&bench);
     minilm(&bench);
     batches(&bench);
 }
@@ -181,6 +183,50 @@ fn step(
         let gradients = loss(x.clone(), &targets).backward();
         x.grad(&gradients)
     });
+}
+
+/// The parts of one block of MiniLM, each forward and backward.
+fn block(bench: &Bench) {
+    let texts = if bench.large { 128 } else { 16 };
+    let rows = texts * 128;
+    let device = bench.device.clone().autodiff();
+    device.seed(1);
+    let normal = |shape: [usize; 2]| {
+        Tensor::<2>::random(shape, Distribution::Normal(0.0, 0.05), &device).require_grad()
+    };
+    let line = |width: usize| Tensor::<1>::ones([width], &device).require_grad();
+    type Part<'a> = Box<dyn Fn(Tensor<2>) -> Tensor<2> + 'a>;
+    let parts: [(String, usize, Part<'_>); 5] = [
+        (format!("dense/{rows}x384x1536"), 384, {
+            let (weight, bias) = (normal([384, 1536]), line(1536));
+            Box::new(move |x| kernels::dense(x, weight.clone(), bias.clone()))
+        }),
+        (format!("gelu/{rows}x1536"), 1536, Box::new(kernels::gelu)),
+        (format!("add norm/{rows}x384"), 384, {
+            let (residual, gamma, beta) = (normal([rows, 384]), line(384), line(384));
+            Box::new(move |x| {
+                let (gamma, beta) = (gamma.clone(), beta.clone());
+                kernels::add_norm(x, residual.clone(), gamma, beta, 1e-12)
+            })
+        }),
+        (format!("attention/{texts}x12x128x32"), 3 * 384, {
+            let mask = Tensor::ones([texts, 128], &device);
+            Box::new(move |x| kernels::attention(x, mask.clone(), 12, false, 0.1))
+        }),
+        (format!("dropout/{rows}x384"), 384, Box::new(|x| kernels::dropout(x, 0.1))),
+    ];
+    for (name, width, part) in parts {
+        let name = format!("{name}/forward and backward");
+        if name.contains(&bench.filter) {
+            let x = normal([rows, width]);
+            let one = part(x.clone()).detach();
+            bench.run(&name, 0, || {
+                let x = x.clone().detach().require_grad();
+                let y = part(x.clone());
+                x.grad(&(y * one.clone()).sum().backward())
+            });
+        }
+    }
 }
 
 #[derive(Module, Debug)]

@@ -8,6 +8,7 @@ mod remote;
 
 use std::sync::LazyLock;
 
+use burn::module::{Module, ModuleMapper, Param};
 use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::{DType, TensorData};
 use counterweight::augment::Batch;
@@ -78,25 +79,57 @@ fn close_within(tolerance: f64, name: &str, got: &[f64], expected: &[f64]) {
     }
 }
 
-/// How far a product of matrices may be: more where the device rounds its factors to fewer
-/// bits, as NVIDIA's matrix units do with f32 (tf32, 11 bits).
-fn product_tolerance(device: &Device) -> f64 {
-    let factor = Tensor::<2>::full([64, 64], 1.0 + 1.0 / 4096.0, device);
-    let product = read(factor.clone().matmul(factor))[0] / 64.0;
-    let exact = (1.0f64 + 1.0 / 4096.0).powi(2);
-    if (product - exact).abs() > 1e-5 { 4e-3 } else { tolerance(DType::F32) }
+/// Whether the device may round the factors of a product, as NVIDIA's matrix units do with f32
+/// (tf32, 11 bits). Burn's trials choose for each size, so that no product shows it for all.
+fn rounds(name: &str) -> bool {
+    name.starts_with("cuda")
 }
 
-/// [`agree`] for what multiplies matrices.
-fn agree_product(what: &str, f: impl Fn(&Device) -> Vec<f64>) {
-    let expected = f(&Device::flex());
+/// A factor as it is, or each number up or down by what such a device may round.
+fn factor<const D: usize>(x: Tensor<D>, moved: bool) -> Tensor<D> {
+    if !moved {
+        return x;
+    }
+    let (device, shape) = (x.device(), x.dims());
+    let count = shape.iter().product::<usize>();
+    let by = |i: usize| 1.0 + if i * 37 % 19 < 9 { 1.0 } else { -1.0 } / 2048.0;
+    let by = TensorData::new((0..count).map(by).collect::<Vec<f32>>(), shape);
+    x * Tensor::from_data(by, &device)
+}
+
+/// Moves the parameters of a module.
+struct Moved;
+
+impl ModuleMapper for Moved {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|x| factor(x.detach(), true).detach().require_grad())
+    }
+}
+
+/// Compares what multiplies matrices, in groups of one scale. Where the device may round factors,
+/// a group may be as far as three times what it moves on flex when `f` moves inputs and
+/// parameters by that much: the device rounds what comes between them too.
+fn agree_product(what: &str, f: impl Fn(&Device, bool) -> Vec<Vec<f64>>) {
+    let expected = f(&Device::flex(), false);
     for (name, device) in devices() {
-        close_within(
-            product_tolerance(device),
-            &format!("{what} on {name}"),
-            &f(device),
-            &expected,
-        );
+        let what = format!("{what} on {name}");
+        let got = f(device, false);
+        assert_eq!(got.len(), expected.len());
+        let moved = rounds(name).then(|| f(&Device::flex(), true));
+        for (at, (got, expected)) in got.iter().zip(&expected).enumerate() {
+            let Some(moved) = &moved else {
+                close(&what, got, expected);
+                continue;
+            };
+            assert_eq!(got.len(), expected.len());
+            assert!(got.iter().all(|v| v.is_finite()), "{what}");
+            let apart = |a: &[f64]| {
+                let gaps = a.iter().zip(expected).map(|(a, e)| (a - e).abs());
+                gaps.fold(0.0, f64::max)
+            };
+            let allowed = 3.0 * apart(&moved[at]) + tolerance(DType::F32);
+            assert!(apart(got) <= allowed, "{what}: {} above {allowed}", apart(got));
+        }
     }
 }
 
@@ -172,25 +205,22 @@ fn losses_and_their_gradients_agree() {
             (Reduction::WeightedMean, false),
         ] {
             let what = format!("{} {reduction:?} soft {soft}", config.kind());
-            let run = |device: &Device| {
+            let run = |device: &Device, moved: bool| {
                 let tracked = device.clone().autodiff();
                 let mut loss = config.init(&profile, &tracked).unwrap();
                 let (x, targets) = batch(&config, soft, &tracked);
-                let x = x.require_grad();
+                let x = factor(x, moved).require_grad();
                 let info =
                     BatchInfo { features: Some(&x), teacher: Some(&x), ..BatchInfo::default() };
                 loss.begin_batch(&info);
                 let value = loss.forward(x.clone(), &targets, reduction);
                 let gradient = x.grad(&value.clone().backward()).unwrap();
                 loss.end_batch(x.detach(), &targets);
-                let mut out: Vec<f64> = gradient.try_into_vec_as().unwrap();
-                out.push(value.into_scalar());
-                out.extend(loss.state());
-                out
+                vec![read(gradient), vec![value.into_scalar()], loss.state()]
             };
             match config.input() {
                 Input::Embeddings => agree_product(&what, run),
-                _ => agree(&what, run),
+                _ => agree(&what, |device| run(device, false).concat()),
             }
         }
     }
@@ -306,9 +336,12 @@ fn encoders_and_their_gradients_agree() {
             ..TransformerConfig::default()
         };
         let agree = |what: &str, prefix: Option<usize>| {
-            agree_product(&format!("{architecture:?}{what}"), |device| {
+            agree_product(&format!("{architecture:?}{what}"), |device, moved| {
                 let device = device.clone().autodiff();
                 let mut model = seeded(config.init(&device).unwrap(), 0.3, 3);
+                if moved {
+                    model = model.map(&mut Moved);
+                }
                 if let Some(tokens) = prefix {
                     model = model.with_prefix(tokens, 4).unwrap();
                 }
@@ -316,13 +349,12 @@ fn encoders_and_their_gradients_agree() {
                     .map(|ids| Encoded { weights: vec![1.0; ids.len()], types: Vec::new(), ids });
                 let batch = TextBatch::new(&rows.each_ref(), &device);
                 let vectors = model.encode(&batch);
-                let mut all = read(vectors.clone());
+                let before = read(vectors.clone());
                 let gradients = (vectors.clone() * vectors).sum().backward();
                 let gradients = GradientsParams::from_grads(gradients, &model);
                 // A step shows every gradient.
                 let model = SgdConfig::new().init().step(0.01, model, gradients);
-                all.extend(read(model.encode(&batch)));
-                all
+                vec![before, read(model.encode(&batch))]
             });
         };
         agree("", None);
@@ -344,12 +376,9 @@ fn training_runs_and_models_move_between_devices() {
             let texts = splits.test.texts();
             let here: Vec<f64> = model.probabilities(texts).unwrap().into_iter().collect();
             let there: Vec<f64> = moved.probabilities(texts).unwrap().into_iter().collect();
-            close_within(
-                product_tolerance(device),
-                &format!("{kind} from {name} to flex"),
-                &there,
-                &here,
-            );
+            // Probabilities after a stack of layers.
+            let allowed = if rounds(name) { 4e-3 } else { tolerance(DType::F32) };
+            close_within(allowed, &format!("{kind} from {name} to flex"), &there, &here);
         }
     }
 }
@@ -368,33 +397,38 @@ fn blocks_and_their_gradients_agree() {
         kernels::attention(x, mask.clone(), heads, causal, 0.0) * mask.reshape([rows, 1])
     };
     let vector = |n: usize, device: &Device| numbers(1, n, device).reshape([n]);
-    type Op<'a> = Box<dyn Fn(Tensor<2>, &Device) -> Tensor<2> + 'a>;
+    type Op<'a> = Box<dyn Fn(Tensor<2>, &Device, bool) -> Tensor<2> + 'a>;
     let ops: Vec<(&str, Op<'_>)> = vec![
         (
             "dense",
-            Box::new(|x, device| {
-                kernels::dense(x, numbers(width, 20, device) / 6.0, vector(20, device))
+            Box::new(|x, device, moved| {
+                let weight = factor(numbers(width, 20, device) / 6.0, moved);
+                kernels::dense(x, weight, vector(20, device))
             }),
         ),
-        ("gelu", Box::new(|x, _| kernels::gelu(x))),
+        ("gelu", Box::new(|x, _, _| kernels::gelu(x))),
         (
             "add and norm",
-            Box::new(|x, device| {
+            Box::new(|x, device, _| {
                 let residual = reversed(rows, width, device);
                 kernels::add_norm(x, residual, vector(width, device), vector(width, device), 1e-5)
             }),
         ),
-        ("attention", Box::new(|x, device| attend(x, device, false))),
-        ("causal attention", Box::new(|x, device| attend(x, device, true))),
+        ("attention", Box::new(|x, device, _| attend(x, device, false))),
+        ("causal attention", Box::new(|x, device, _| attend(x, device, true))),
     ];
     for (name, op) in &ops {
-        agree_product(name, |device| {
+        let run = |device: &Device, moved: bool| {
             let device = device.clone().autodiff();
-            let x = (numbers(rows, width, &device) / 3.0).require_grad();
-            let y = op(x.clone(), &device);
+            let x = factor(numbers(rows, width, &device) / 3.0, moved).require_grad();
+            let y = op(x.clone(), &device, moved);
             let gradient = x.grad(&(y.clone() * y.clone()).sum().backward()).unwrap();
-            [read(y), read(gradient)].concat()
-        });
+            vec![read(y), read(gradient)]
+        };
+        match *name {
+            "gelu" | "add and norm" => agree(name, |device| run(device, false).concat()),
+            _ => agree_product(name, run),
+        }
     }
     let halves = |device: &Device, dtype: DType| {
         let device = device.clone().autodiff();
@@ -663,7 +697,7 @@ fn several_devices_train_the_model_of_one() {
         let one = run(Vec::new());
         let every: Vec<Device> = devices().iter().map(|(_, device)| device.clone()).collect();
         // Rounding to tf32 in every step is more than another order of summation.
-        let exact = devices().iter().all(|(_, device)| product_tolerance(device) < 1e-4);
+        let exact = devices().iter().all(|(name, _)| !rounds(name));
         let every = if exact { every } else { Vec::new() };
         for devices in [vec![Device::flex()], vec![Device::flex(); 3], every] {
             let workers = devices.len() + 1;

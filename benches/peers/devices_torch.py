@@ -132,6 +132,44 @@ def sup_con(z):
 gradient("sup_con", e, 0, sup_con)
 
 
+def block(texts):
+    """The parts of one block as transformers computes them, not compiled."""
+    n = texts * 128
+
+    def normal(*shape):
+        return (torch.randn(*shape, device=device) * 0.05).to(dtype).requires_grad_(True)
+
+    def line(width):
+        return torch.ones(width, device=device, dtype=dtype, requires_grad=True)
+
+    def attention(x):
+        q, k, v = x.view(texts, 128, 3, 12, 32).permute(2, 0, 3, 1, 4)
+        y = F.scaled_dot_product_attention(q, k, v, dropout_p=0.1)
+        return y.transpose(1, 2).reshape(n, 384)
+
+    dense, bias = normal(1536, 384), line(1536)
+    residual, gamma, beta = normal(n, 384), line(384), line(384)
+    for name, width, part in [
+        (f"dense/{n}x384x1536", 384, lambda x: F.linear(x, dense, bias)),
+        (f"gelu/{n}x1536", 1536, F.gelu),
+        (f"add norm/{n}x384", 384, lambda x: F.layer_norm(x + residual, (384,), gamma, beta)),
+        (f"attention/{texts}x12x128x32", 3 * 384, attention),
+        (f"dropout/{n}x384", 384, lambda x: F.dropout(x, 0.1)),
+    ]:
+        x = normal(n, width)
+        one = part(x).detach()
+
+        def call():
+            y = x.detach().requires_grad_(True)
+            (part(y) * one).sum().backward()
+            return y.grad
+
+        measure(f"{name}/forward and backward", 0, call)
+
+
+block(128 if cuda else 16)
+
+
 def minilm(texts):
     name = f"minilm/{texts}x128"
     if wanted not in f"{name}/forward {name}/training step":

@@ -9,6 +9,7 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use std::marker::PhantomData;
 
 use crate::BinaryFocal;
+use crate::composed::list;
 use crate::ops::RowOps;
 
 /// An operation with one tracked input, the logits: what it keeps, and its gradient.
@@ -156,7 +157,7 @@ impl<B: RowOps, C: CheckpointStrategy> RowOps for Autodiff<B, C> {
         record::<B, C, LogProb>(logits, |z| {
             let (value, lse) =
                 B::log_prob_lse(z.clone(), ids.clone(), shift.clone(), margin.clone(), scale);
-            (value, (z, ids, shift, margin, scale, lse))
+            (list::<B>(value), (z, ids, shift, margin, scale, lse))
         })
     }
 
@@ -170,7 +171,7 @@ impl<B: RowOps, C: CheckpointStrategy> RowOps for Autodiff<B, C> {
         record::<B, C, CrossEntropy>(logits, |z| {
             let (value, lse) =
                 B::cross_entropy_lse(z.clone(), targets.clone(), shift.clone(), scale);
-            (value, (z, targets, shift, scale, lse))
+            (list::<B>(value), (z, targets, shift, scale, lse))
         })
     }
 
@@ -194,7 +195,7 @@ impl<B: RowOps, C: CheckpointStrategy> RowOps for Autodiff<B, C> {
         let ids = ids.into_primitive();
         record::<B, C, Contrast>(cosines, |z| {
             let (value, lse) = B::contrast_lse(z.clone(), ids.clone(), scale);
-            (value, (z, ids, scale, lse))
+            (list::<B>(value), (z, ids, scale, lse))
         })
     }
 
@@ -230,6 +231,9 @@ impl<B: RowOps, C: CheckpointStrategy> RowOps for Autodiff<B, C> {
             let value = B::binary_focal(logits.into_primitive(), t, p, n, terms);
             return <FloatTensor<Self>>::new(value);
         }
-        record::<B, C, Binary>(logits, |z| B::binary_focal_slope(z, t, p, n, terms))
+        record::<B, C, Binary>(logits, |z| {
+            let (value, slope) = B::binary_focal_slope(z, t, p, n, terms);
+            (list::<B>(value), slope)
+        })
     }
 }

@@ -167,5 +167,5 @@ pub fn binary_focal(
         widen(negative).into_dispatch(),
         terms,
     );
-    Tensor::<2>::from_dispatch(value).squeeze_dim(1)
+    Tensor::from_dispatch(value)
 }

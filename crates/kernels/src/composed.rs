@@ -19,6 +19,19 @@ pub(crate) fn narrow<B: Backend>(x: FloatTensor<B>, dtype: DType) -> FloatTensor
     if x.dtype() == dtype { x } else { B::float_cast(x, dtype.into()) }
 }
 
+/// `[batch, 1]` as `[batch]`: burn's CUDA backend gives every row of a matrix 512 bytes or more, also
+/// one of a single number, so that what comes back for each row should be a list.
+pub(crate) fn list<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+    let rows = x.shape()[0];
+    B::float_reshape(x, [rows].into())
+}
+
+/// `[batch]` as `[batch, 1]`.
+fn column<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+    let rows = x.shape()[0];
+    B::float_reshape(x, [rows, 1].into())
+}
+
 /// `u = scale · (z + shift)`.
 fn affine<B: Backend>(logits: FloatTensor<B>, shift: FloatTensor<B>, scale: f64) -> FloatTensor<B> {
     B::float_mul_scalar(B::float_add(logits, shift), scale.into())
@@ -56,7 +69,7 @@ pub(crate) fn log_prob_backward<B: Backend>(
 ) -> FloatTensor<B> {
     let u = with_margin::<B>(logits, ids.clone(), shift, margin, scale);
     let p = B::float_exp(B::float_sub(u, lse));
-    let grad = B::float_mul_scalar(grad, scale.into());
+    let grad = B::float_mul_scalar(column::<B>(grad), scale.into());
     let spread = B::float_neg(B::float_mul(p, grad.clone()));
     B::float_scatter(1, spread, ids, grad, IndexingUpdateOp::Add)
 }
@@ -86,12 +99,12 @@ pub(crate) fn cross_entropy_backward<B: Backend>(
     let p = B::float_exp(B::float_sub(affine::<B>(logits, shift, scale), lse));
     let mass = B::float_sum_dim(targets.clone(), 1);
     let gap = B::float_sub(B::float_mul(p, mass), targets);
-    B::float_mul(gap, B::float_mul_scalar(grad, scale.into()))
+    B::float_mul(gap, B::float_mul_scalar(column::<B>(grad), scale.into()))
 }
 
 /// `RowOps::scale_rows`.
 pub(crate) fn scale_rows<B: Backend>(x: FloatTensor<B>, by: FloatTensor<B>) -> FloatTensor<B> {
-    B::float_mul(x, by)
+    B::float_mul(x, column::<B>(by))
 }
 
 /// `RowOps::log_softmax_rows`.
@@ -138,7 +151,7 @@ pub(crate) fn contrast_backward<B: Backend>(
     let pairs = Pairs::<B>::new(cosines, ids, scale);
     let p = B::float_exp(B::float_sub(pairs.masked, lse));
     let p = B::float_mul(B::float_mul(p, pairs.any), pairs.other);
-    let grad = B::float_mul_scalar(grad, scale.into());
+    let grad = B::float_mul_scalar(column::<B>(grad), scale.into());
     B::float_mul(B::float_sub(p, pairs.share), grad)
 }
 

@@ -6,6 +6,7 @@ use burn::backend::tensor::IntTensor;
 use burn::tensor::DType;
 
 use crate::BinaryFocal;
+use crate::composed::list;
 use crate::gaussian::flex::{divergence, divergence_backward, draw, draw_backward};
 use crate::normalized::flex::{gram, gram_backward, normalize, normalize_backward};
 use crate::ops::RowOps;
@@ -636,7 +637,7 @@ impl RowOps for Flex {
         terms: BinaryFocal,
     ) -> Float {
         let [z, t, p, n] = [logits, targets, positive, negative].map(|x| x.to_contiguous());
-        by_terms!(z, terms, binary([&z, &t, &p, &n], terms))
+        list::<Self>(by_terms!(z, terms, binary([&z, &t, &p, &n], terms)))
     }
 
     fn binary_focal_slope(

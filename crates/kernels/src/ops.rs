@@ -16,7 +16,7 @@ use crate::{BinaryFocal, composed};
 
 /// Row operations of the softmax and sigmoid families.
 ///
-/// Shapes: `logits`, `targets` `[batch, classes]`; `ids`, `lse`, `grad` `[batch, 1]`;
+/// Shapes: `logits`, `targets` `[batch, classes]`; `ids`, `lse` `[batch, 1]`; `grad` `[batch]`;
 /// `shift`, `margin`, `positive`, `negative` `[1, classes]`. Everything but the logits
 /// is a constant.
 #[backend_extension(
@@ -42,7 +42,7 @@ pub(crate) trait RowOps: Backend {
         composed::log_prob_lse::<Self>(logits, ids, shift, margin, scale)
     }
 
-    /// The first output of [`log_prob_lse`](Self::log_prob_lse), differentiable.
+    /// The first output of [`log_prob_lse`](Self::log_prob_lse), differentiable; `[batch]`.
     #[fusion(default)]
     fn log_prob(
         logits: FloatTensor<Self>,
@@ -51,7 +51,7 @@ pub(crate) trait RowOps: Backend {
         margin: FloatTensor<Self>,
         scale: f64,
     ) -> FloatTensor<Self> {
-        Self::log_prob_lse(logits, ids, shift, margin, scale).0
+        composed::list::<Self>(Self::log_prob_lse(logits, ids, shift, margin, scale).0)
     }
 
     /// `∂/∂z_j = scale · grad · (1[j = y] − e^{u_j − lse})`.
@@ -79,7 +79,7 @@ pub(crate) trait RowOps: Backend {
         composed::cross_entropy_lse::<Self>(logits, targets, shift, scale)
     }
 
-    /// The first output of [`cross_entropy_lse`](Self::cross_entropy_lse), differentiable.
+    /// The first output of [`cross_entropy_lse`](Self::cross_entropy_lse), differentiable; `[batch]`.
     #[fusion(default)]
     fn cross_entropy(
         logits: FloatTensor<Self>,
@@ -87,7 +87,7 @@ pub(crate) trait RowOps: Backend {
         shift: FloatTensor<Self>,
         scale: f64,
     ) -> FloatTensor<Self> {
-        Self::cross_entropy_lse(logits, targets, shift, scale).0
+        composed::list::<Self>(Self::cross_entropy_lse(logits, targets, shift, scale).0)
     }
 
     /// `∂/∂z_j = scale · grad · (e^{u_j − lse} Σ_c t_c − t_j)`.
@@ -135,14 +135,14 @@ pub(crate) trait RowOps: Backend {
         composed::contrast_lse::<Self>(cosines, ids, scale)
     }
 
-    /// The first output of [`contrast_lse`](Self::contrast_lse), differentiable.
+    /// The first output of [`contrast_lse`](Self::contrast_lse), differentiable; `[batch]`.
     #[fusion(default)]
     fn contrast(
         cosines: FloatTensor<Self>,
         ids: FloatTensor<Self>,
         scale: f64,
     ) -> FloatTensor<Self> {
-        Self::contrast_lse(cosines, ids, scale).0
+        composed::list::<Self>(Self::contrast_lse(cosines, ids, scale).0)
     }
 
     /// `∂/∂z_j = scale · grad · (e^{u_j − lse} − share_j)`, 0 for the row's own and for rows
@@ -213,8 +213,8 @@ pub(crate) trait RowOps: Backend {
         gaussian::divergence_backward::<Self>(parameters, grad)
     }
 
-    /// See [`binary_focal`](crate::binary_focal); `[batch, 1]`.
-    #[fusion(dtype = logits, shape = one_per_row(logits))]
+    /// See [`binary_focal`](crate::binary_focal); `[batch]`.
+    #[fusion(dtype = logits, shape = list_of(logits))]
     fn binary_focal(
         logits: FloatTensor<Self>,
         targets: FloatTensor<Self>,
@@ -222,10 +222,10 @@ pub(crate) trait RowOps: Backend {
         negative: FloatTensor<Self>,
         terms: BinaryFocal,
     ) -> FloatTensor<Self> {
-        Self::binary_focal_slope(logits, targets, positive, negative, terms).0
+        composed::list::<Self>(Self::binary_focal_slope(logits, targets, positive, negative, terms).0)
     }
 
-    /// [`binary_focal`](Self::binary_focal), and each row's slopes in its logits, which take the
+    /// [`binary_focal`](Self::binary_focal) as `[batch, 1]`, and each row's slopes in its logits, which take the
     /// functions that the value takes.
     #[fusion(meta = |z, _targets, _positive, _negative, _terms| (one_of(z), z.clone()))]
     fn binary_focal_slope(
@@ -238,7 +238,7 @@ pub(crate) trait RowOps: Backend {
         composed::binary_focal_slope::<Self>(logits, targets, positive, negative, terms)
     }
 
-    /// `x` `[rows, columns]` times a number for each row, `by` `[rows, 1]`.
+    /// `x` `[rows, columns]` times a number for each row, `by` `[rows]`.
     #[fusion(dtype = x, shape = x)]
     fn scale_rows(x: FloatTensor<Self>, by: FloatTensor<Self>) -> FloatTensor<Self> {
         composed::scale_rows::<Self>(x, by)
@@ -253,12 +253,12 @@ fn per_row(x: &TensorSpec) -> (TensorSpec, TensorSpec) {
 
 #[cfg(feature = "cube")]
 fn one_of(x: &TensorSpec) -> TensorSpec {
-    TensorSpec::new(one_per_row(&x.shape), x.dtype)
+    TensorSpec::new([x.shape[0], 1].into(), x.dtype)
 }
 
 #[cfg(feature = "cube")]
-fn one_per_row(shape: &Shape) -> Shape {
-    [shape[0], 1].into()
+fn list_of(shape: &Shape) -> Shape {
+    [shape[0]].into()
 }
 
 crate::plain::plain_backends!(RowOps);

@@ -42,7 +42,7 @@ pub fn log_prob(
         widen(margin).into_dispatch(),
         scale,
     );
-    Tensor::<2>::from_dispatch(value).squeeze_dim(1)
+    Tensor::from_dispatch(value)
 }
 
 /// Cross entropy of a softmax against any non-negative target row.
@@ -71,7 +71,7 @@ pub fn soft_cross_entropy(
         widen(shift).into_dispatch(),
         scale,
     );
-    Tensor::<2>::from_dispatch(value).squeeze_dim(1)
+    Tensor::from_dispatch(value)
 }
 
 /// `log softmax(scale · (z + shift))` of every row, `[batch, classes]`.
@@ -110,5 +110,5 @@ pub fn contrast(cosines: Tensor<2>, ids: Tensor<1, Int>, scale: f64) -> Tensor<1
     let cosines = widen(cosines);
     let ids = ids.unsqueeze_dim::<2>(1).float().cast(cosines.dtype());
     let value = <Dispatch as RowOps>::contrast(cosines.into_dispatch(), ids.into_dispatch(), scale);
-    Tensor::<2>::from_dispatch(value).squeeze_dim(1)
+    Tensor::from_dispatch(value)
 }

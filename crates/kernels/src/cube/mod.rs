@@ -223,10 +223,10 @@ impl RowOps for CubeBackend {
         terms: BinaryFocal,
     ) -> Float {
         let Some(rows) = Rows::of(&[&logits, &targets, &positive, &negative]) else {
-            return composed::binary_focal_slope::<Self>(
+            let (value, _) = composed::binary_focal_slope::<Self>(
                 logits, targets, positive, negative, terms,
-            )
-            .0;
+            );
+            return composed::list::<Self>(value);
         };
         let value = rows.one_each();
         let (logits, stride) = rows.read(logits);
@@ -253,7 +253,7 @@ impl RowOps for CubeBackend {
             terms.margin > 0.0,
             rows.share,
         );
-        value
+        composed::list::<Self>(value)
     }
 
     fn binary_focal_slope(

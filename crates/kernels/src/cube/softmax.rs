@@ -7,6 +7,14 @@ use super::rows::{Share, largest, row, total};
 /// Lower than every logit, and finite, since WGSL has no infinite constant.
 const LOWEST: f32 = -3.0e38;
 
+/// `scale · u`, rounded. Without the sum compilers join the product and the difference that takes it
+/// into one instruction, which does not round in between: then `u − lse` of the largest of large
+/// logits is not 0.
+#[cube]
+fn scaled<N: Size>(u: Vector<f32, N>, scale: Vector<f32, N>) -> Vector<f32, N> {
+    u * scale + Vector::new(0.0f32)
+}
+
 /// `u` in columns `N · at ..` with the margin where the row's class is.
 #[cube]
 fn with_margin<N: Size>(
@@ -26,7 +34,7 @@ fn with_margin<N: Size>(
             }
         }
     }
-    u * Vector::new(scale)
+    scaled::<N>(u, Vector::new(scale))
 }
 
 /// `log Σ exp u` of a row from each unit's largest `u` and its sum of `exp(u − largest)`, which
@@ -52,7 +60,7 @@ fn log_sum_exp<N: Size>(
     let mut sum = Vector::<f32, N>::new(0.0f32);
     let mut at = UNIT_POS_X as usize;
     while at < vectors {
-        let u = (logits[start + at] + shift[at]) * scale;
+        let u = scaled::<N>(logits[start + at] + shift[at], scale);
         let above = max(top, u);
         sum = sum * (top - above).exp() + (u - above).exp();
         top = above;
@@ -183,7 +191,7 @@ pub(super) fn cross_entropy<N: Size>(
         let mut loss = Vector::<f32, N>::new(0.0f32);
         let mut at = UNIT_POS_X as usize;
         while at < vectors {
-            let u = (logits[start + at] + shift[at]) * scale;
+            let u = scaled::<N>(logits[start + at] + shift[at], scale);
             loss += targets[marks + at] * (Vector::new(whole) - u);
             at += CUBE_DIM_X as usize;
         }
@@ -230,7 +238,7 @@ pub(super) fn cross_entropy_backward<N: Size>(
         let mass = Vector::<f32, N>::new(total::<N>(mass, share));
         let mut at = UNIT_POS_X as usize;
         while at < vectors {
-            let u = (logits[start + at] + shift[at]) * scale;
+            let u = scaled::<N>(logits[start + at] + shift[at], scale);
             out[end + at] = ((u - lse).exp() * mass - targets[marks + at]) * grad;
             at += CUBE_DIM_X as usize;
         }
@@ -260,7 +268,7 @@ pub(super) fn log_softmax<N: Size>(
         let whole = Vector::<f32, N>::new(whole);
         let mut at = UNIT_POS_X as usize;
         while at < vectors {
-            out[end + at] = (logits[start + at] + shift[at]) * scale - whole;
+            out[end + at] = scaled::<N>(logits[start + at] + shift[at], scale) - whole;
             at += CUBE_DIM_X as usize;
         }
     }

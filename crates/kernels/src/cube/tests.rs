@@ -26,7 +26,7 @@ fn matrix(seed: usize, columns: usize, pitch: usize, device: &CubeDevice) -> Flo
     tensor
 }
 
-fn from(values: Vec<f32>, shape: [usize; 2], device: &CubeDevice) -> Float {
+fn from<const D: usize>(values: Vec<f32>, shape: [usize; D], device: &CubeDevice) -> Float {
     CubeBackend::float_from_data(TensorData::new(values, shape), device)
 }
 
@@ -39,7 +39,7 @@ fn read(tensor: Float) -> Vec<f32> {
 fn outputs(columns: usize, pitch: usize, device: &CubeDevice) -> Vec<Vec<f32>> {
     let one = |seed| matrix(seed, columns, pitch, device);
     let line = |value: f32| from(vec![value; columns], [1, columns], device);
-    let each = || from((0..ROWS).map(|i| i as f32 + 1.0).collect(), [ROWS, 1], device);
+    let each = || from((0..ROWS).map(|i| i as f32 + 1.0).collect(), [ROWS], device);
     let ids = |n: usize| -> Ids {
         let ids: Vec<i32> = (0..ROWS).map(|i| (i * 29 % n) as i32).collect();
         CubeBackend::int_from_data(TensorData::new(ids, [ROWS, 1]), device)

@@ -149,6 +149,17 @@ impl Improvement {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use faer::linalg::solvers::{Llt, Solve};
+    use faer::{Mat, Side};
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::super::super::layout::Kind;
+    use super::super::super::normal;
+    use super::super::fit::Theta;
+    use super::super::kernel::matern;
     use super::*;
 
     #[test]
@@ -193,6 +204,56 @@ mod tests {
             let value = log_expected_improvement(f64::from(step) * 0.1, 1.0, 0.0).0;
             assert!(value > last, "at {step}");
             last = value;
+        }
+    }
+
+    /// `E max(0, f(r) − best, f(x) − best) − E max(0, f(r) − best)` with `r` running, from draws of
+    /// both values by the textbook's posterior.
+    #[test]
+    fn imagined_outcomes_give_the_joint_expected_improvement() {
+        let (told, values, r) = ([0.0, 0.45, 1.0], [-0.8, 0.6, -0.2], 0.62);
+        let theta = || Theta {
+            inverse_squares: vec![9.0],
+            signal: 1.0,
+            noise: 1e-6,
+            evidence: 0.0,
+        };
+        let k = |a: f64, b: f64| matern(9.0 * (a - b) * (a - b)).0;
+        let gram = Mat::from_fn(3, 3, |i, j| k(told[i], told[j]) + f64::from(u8::from(i == j)) * 1e-6);
+        let llt = Llt::new(gram.as_ref(), Side::Lower).unwrap();
+        let points: Vec<Arc<[f64]>> = told.iter().map(|&t| [t].into()).collect();
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        for x in [0.3, 0.55, 0.66, 0.8] {
+            let across = Mat::from_fn(3, 2, |i, j| k(told[i], [r, x][j]));
+            let weights = llt.solve(&across);
+            let mean = |j: usize| (0..3).map(|i| weights[(i, j)] * values[i]).sum::<f64>();
+            let covariance = |a: usize, b: usize| {
+                let told = (0..3).map(|i| across[(i, a)] * weights[(i, b)]).sum::<f64>();
+                k([r, x][a], [r, x][b]) - told
+            };
+            let spread = covariance(0, 0).sqrt();
+            let along = covariance(0, 1) / spread;
+            let rest = (covariance(1, 1) - along * along).sqrt();
+            let best = 0.6;
+            let draws = 400_000;
+            let mut joint = 0.0;
+            for _ in 0..draws {
+                let z = normal(&mut rng);
+                let first = (mean(0) + spread * z - best).max(0.0);
+                let second = mean(1) + along * z + rest * normal(&mut rng) - best;
+                joint += second.max(first) - first;
+            }
+            joint /= f64::from(draws);
+
+            let model = Model::new(&points, &values, &[Kind::Number], theta()).unwrap();
+            let running: [Arc<[f64]>; 1] = [[r].into()];
+            let (model, outcomes) =
+                model.with_running(&points, &values, &running, 20_000, &mut rng).unwrap();
+            let best = outcomes.iter().map(|o| o[3].max(best)).collect();
+            let acquisition =
+                Acquisition { model: &model, best: Some(best), constraints: Vec::new() };
+            let got = acquisition.at(&[x], None, &mut Scratch::default()).exp();
+            assert!((got / joint - 1.0).abs() < 0.03, "at {x}: {got}, jointly {joint}");
         }
     }
 }

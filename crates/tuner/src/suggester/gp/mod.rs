@@ -57,8 +57,10 @@ const EVERY_FITTED: usize = 100;
 /// Eriksson et al., NeurIPS 2019): the local model finds its way where the function is
 /// rugged or changes its scale.
 ///
-/// - Running trials count with outcomes imagined from the posterior, over which the
-///   improvement is averaged, so that parallel workers spread out.
+/// - Running trials count with outcomes imagined from the posterior together, over which the
+///   improvement is averaged, so that parallel workers spread out. The next point is then the one
+///   that adds most to the expected improvement of all that run and it, q-EI (Ginsbourger et al.
+///   2010), as qLogEI does with pending points.
 /// - Where the space is finite no point is proposed twice while there are others.
 /// - Constraints have models of their own; improvement is weighed with the probability of
 ///   keeping them (Gardner et al., ICML 2014).
