@@ -7,12 +7,12 @@ use super::rows::{Share, largest, row, total};
 /// Lower than every logit, and finite, since WGSL has no infinite constant.
 const LOWEST: f32 = -3.0e38;
 
-/// `scale · u`, rounded. Without the sum compilers join the product and the difference that takes it
-/// into one instruction, which does not round in between: then `u − lse` of the largest of large
-/// logits is not 0.
+/// `scale · u`, rounded. Compilers would join the product and the difference that takes it into one
+/// instruction, which does not round in between: then `u − lse` of the largest of large logits is
+/// not 0. They see no more than that a choice stands between the two.
 #[cube]
-fn scaled<N: Size>(u: Vector<f32, N>, scale: Vector<f32, N>) -> Vector<f32, N> {
-    u * scale + Vector::new(0.0f32)
+fn scaled<N: Size>(u: Vector<f32, N>, scale: Vector<f32, N>, rows: u32) -> Vector<f32, N> {
+    select(rows > 0, u * scale, u)
 }
 
 /// `u` in columns `N · at ..` with the margin where the row's class is.
@@ -24,6 +24,7 @@ fn with_margin<N: Size>(
     class: usize,
     margin: f32,
     scale: f32,
+    rows: u32,
 ) -> Vector<f32, N> {
     let mut u = z + shift;
     if at == class / N::value() {
@@ -34,7 +35,7 @@ fn with_margin<N: Size>(
             }
         }
     }
-    scaled::<N>(u, Vector::new(scale))
+    scaled::<N>(u, Vector::new(scale), rows)
 }
 
 /// `log Σ exp u` of a row from each unit's largest `u` and its sum of `exp(u − largest)`, which
@@ -54,13 +55,14 @@ fn log_sum_exp<N: Size>(
     start: usize,
     vectors: usize,
     scale: Vector<f32, N>,
+    rows: u32,
     #[comptime] share: Share,
 ) -> f32 {
     let mut top = Vector::<f32, N>::new(f32::new(LOWEST));
     let mut sum = Vector::<f32, N>::new(0.0f32);
     let mut at = UNIT_POS_X as usize;
     while at < vectors {
-        let u = scaled::<N>(logits[start + at] + shift[at], scale);
+        let u = scaled::<N>(logits[start + at] + shift[at], scale, rows);
         let above = max(top, u);
         sum = sum * (top - above).exp() + (u - above).exp();
         top = above;
@@ -98,7 +100,7 @@ pub(super) fn log_prob<I: Int, N: Size>(
         let mut own = 0.0f32;
         let mut at = UNIT_POS_X as usize;
         while at < vectors {
-            let u = with_margin::<N>(logits[start + at], shift[at], at, class, margin, scale);
+            let u = with_margin::<N>(logits[start + at], shift[at], at, class, margin, scale, rows);
             if at == class / N::value() {
                 #[unroll]
                 for k in 0..N::value() {
@@ -149,7 +151,7 @@ pub(super) fn log_prob_backward<I: Int, N: Size>(
         let grad = Vector::<f32, N>::new(scale * grad[row]);
         let mut at = UNIT_POS_X as usize;
         while at < vectors {
-            let u = with_margin::<N>(logits[start + at], shift[at], at, class, margin, scale);
+            let u = with_margin::<N>(logits[start + at], shift[at], at, class, margin, scale, rows);
             let mut gap = Vector::<f32, N>::new(0.0f32) - (u - lse).exp();
             if at == class / N::value() {
                 #[unroll]
@@ -187,11 +189,11 @@ pub(super) fn cross_entropy<N: Size>(
         let row = row(rows, turn);
         let (start, marks) = (row * stride as usize, row * target_stride as usize);
         let scale = Vector::<f32, N>::new(scale);
-        let whole = log_sum_exp::<N>(logits, shift, start, vectors, scale, share);
+        let whole = log_sum_exp::<N>(logits, shift, start, vectors, scale, rows, share);
         let mut loss = Vector::<f32, N>::new(0.0f32);
         let mut at = UNIT_POS_X as usize;
         while at < vectors {
-            let u = scaled::<N>(logits[start + at] + shift[at], scale);
+            let u = scaled::<N>(logits[start + at] + shift[at], scale, rows);
             loss += targets[marks + at] * (Vector::new(whole) - u);
             at += CUBE_DIM_X as usize;
         }
@@ -238,7 +240,7 @@ pub(super) fn cross_entropy_backward<N: Size>(
         let mass = Vector::<f32, N>::new(total::<N>(mass, share));
         let mut at = UNIT_POS_X as usize;
         while at < vectors {
-            let u = scaled::<N>(logits[start + at] + shift[at], scale);
+            let u = scaled::<N>(logits[start + at] + shift[at], scale, rows);
             out[end + at] = ((u - lse).exp() * mass - targets[marks + at]) * grad;
             at += CUBE_DIM_X as usize;
         }
@@ -264,11 +266,11 @@ pub(super) fn log_softmax<N: Size>(
         let row = row(rows, turn);
         let (start, end) = (row * stride as usize, row * vectors);
         let scale = Vector::<f32, N>::new(scale);
-        let whole = log_sum_exp::<N>(logits, shift, start, vectors, scale, share);
+        let whole = log_sum_exp::<N>(logits, shift, start, vectors, scale, rows, share);
         let whole = Vector::<f32, N>::new(whole);
         let mut at = UNIT_POS_X as usize;
         while at < vectors {
-            out[end + at] = scaled::<N>(logits[start + at] + shift[at], scale) - whole;
+            out[end + at] = scaled::<N>(logits[start + at] + shift[at], scale, rows) - whole;
             at += CUBE_DIM_X as usize;
         }
     }
