@@ -529,6 +529,15 @@ fn rows_of_any_width_agree() {
             let gradient = x.grad(&(z.clone() * share(&device) + far.clone()).sum().backward());
             [read(z), read(far), read(gradient.unwrap())].concat()
         });
+        agree(&format!("three parts of {columns} columns"), |device| {
+            let device = device.clone().autodiff();
+            let plain = numbers(rows, 3 * columns, &device);
+            let x = plain.clone().require_grad();
+            let y = kernels::mix_parts(x.clone(), &[0.3, 0.6, 0.1]);
+            close("tracked", &read(y.clone()), &read(kernels::mix_parts(plain, &[0.3, 0.6, 0.1])));
+            let gradient = x.grad(&(y.clone() * y.clone()).sum().backward()).unwrap();
+            [read(y), read(gradient)].concat()
+        });
         agree(&format!("pairs of {columns} columns"), |device| {
             let device = device.clone().autodiff();
             let partners: Vec<i32> = (0..rows as i32).rev().collect();

@@ -56,7 +56,7 @@ pub use adam::{AdamStep, adam_step};
 pub use binary::{BinaryFocal, binary_focal};
 pub use block::{add_norm, attention, dense, dropout, gelu};
 pub use gaussian::{gaussian_divergence, gaussian_draw};
-pub use mix::{mix_pairs, mix_rows};
+pub use mix::{mix_pairs, mix_parts, mix_rows};
 pub use normalized::{cosines, normalized, pairwise_cosines};
 pub use softmax::{contrast, log_prob, log_softmax, soft_cross_entropy, widen};
 pub use warp::warp;

@@ -79,6 +79,33 @@ pub fn mix_pairs(x: Tensor<2>, partners: Tensor<1, Int>, weights: Tensor<2>) -> 
     ))
 }
 
+/// The weighted sum of the equal parts of every row, `Σ_i weights_i · part_i`: the channels of an
+/// image that lie one after the other. Not a product of matrices, for which a device may round its
+/// factors.
+///
+/// # Shapes
+/// `x`: `[rows, parts · width]`, as many parts as weights; result `[rows, width]`. x receives a
+/// gradient.
+///
+/// # Panics
+/// When there is no weight, or their number does not divide the columns.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use counterweight_kernels::mix_parts;
+///
+/// let x = Tensor::<2>::from_floats([[1.0, 2.0, 3.0, 4.0]], &Device::flex());
+/// let mixed = mix_parts(x, &[1.0, 0.5]).into_data().try_to_vec::<f32>().unwrap();
+/// assert_eq!(mixed, [2.5, 4.0]);
+/// ```
+pub fn mix_parts(x: Tensor<2>, weights: &[f64]) -> Tensor<2> {
+    let [_, columns] = x.dims();
+    let parts = weights.len();
+    assert!(parts > 0 && columns.is_multiple_of(parts), "{parts} parts of {columns} columns");
+    let weights = weights.to_vec();
+    Tensor::from_dispatch(<Dispatch as MixOps>::mix_parts(x.into_dispatch(), weights))
+}
+
 #[backend_extension(
     Flex: cfg(feature = "flex"),
     NdArray: cfg(feature = "ndarray"),
@@ -110,6 +137,23 @@ pub(crate) trait MixOps: Backend {
     ) -> FloatTensor<Self> {
         composed::<Self>(x, y, weights, range)
     }
+
+    /// See [`mix_parts`].
+    #[fusion(default)]
+    fn mix_parts(x: FloatTensor<Self>, weights: Vec<f64>) -> FloatTensor<Self> {
+        parts_composed::<Self>(x, &weights)
+    }
+}
+
+fn parts_composed<B: Backend>(x: FloatTensor<B>, weights: &[f64]) -> FloatTensor<B> {
+    let shape = x.shape();
+    let width = shape[1] / weights.len();
+    let rows = burn::tensor::Slice::from(0..shape[0]);
+    let part = |at: usize| {
+        let columns = burn::tensor::Slice::from(at * width..(at + 1) * width);
+        B::float_mul_scalar(B::float_slice(x.clone(), &[rows, columns]), weights[at].into())
+    };
+    (1..weights.len()).fold(part(0), |sum, at| B::float_add(sum, part(at)))
 }
 
 pub(crate) fn pairs_composed<B: Backend>(
@@ -172,6 +216,13 @@ impl<B: MixOps, C: CheckpointStrategy> MixOps for Autodiff<B, C> {
         let [x, y, weights] = [x, y, weights].map(|t| t.into_primitive());
         FloatTensor::<Self>::new(B::mix_rows(x, y, weights, range))
     }
+
+    fn mix_parts(x: FloatTensor<Self>, weights: Vec<f64>) -> FloatTensor<Self> {
+        if x.is_tracked() {
+            return parts_composed::<Self>(x, &weights);
+        }
+        FloatTensor::<Self>::new(B::mix_parts(x.into_primitive(), weights))
+    }
 }
 crate::plain::plain_backends!(MixOps);
 
@@ -180,9 +231,9 @@ mod flex {
     use burn::backend::Flex;
     use burn::tensor::DType;
 
-    use super::{IntTensor, MixOps, composed, pairs_composed};
+    use super::{IntTensor, MixOps, composed, pairs_composed, parts_composed};
     use crate::flex::class_ids;
-    use crate::real::fill;
+    use crate::real::{change, fill};
     use crate::rows::{Float, fill_rows, shape, tensor, values};
 
     impl MixOps for Flex {
@@ -249,6 +300,43 @@ mod flex {
                             #[inline(always)]
                             |[x, y]| within(a * x + b * y, low, high),
                         );
+                    }
+                },
+            );
+            tensor(out, rows, width)
+        }
+
+        fn mix_parts(x: Float, weights: Vec<f64>) -> Float {
+            if x.dtype() != DType::F32 {
+                return parts_composed::<Self>(x, &weights);
+            }
+            let x = x.to_contiguous();
+            let (rows, columns) = shape(&x);
+            let (x, width) = (values::<f32>(&x), columns / weights.len());
+            let out = fill_rows(
+                rows,
+                width,
+                2 * columns,
+                #[inline(always)]
+                |row, out: &mut [f32]| {
+                    for (at, weight) in weights.iter().enumerate() {
+                        let start = row * columns + at * width;
+                        let (part, weight) = (&x[start..start + width], *weight as f32);
+                        if at == 0 {
+                            fill(
+                                out,
+                                [part],
+                                #[inline(always)]
+                                |[x]| weight * x,
+                            );
+                        } else {
+                            change(
+                                out,
+                                [part],
+                                #[inline(always)]
+                                |sum, [x]| sum + weight * x,
+                            );
+                        }
                     }
                 },
             );

@@ -222,7 +222,9 @@ pub(crate) trait RowOps: Backend {
         negative: FloatTensor<Self>,
         terms: BinaryFocal,
     ) -> FloatTensor<Self> {
-        composed::list::<Self>(Self::binary_focal_slope(logits, targets, positive, negative, terms).0)
+        composed::list::<Self>(
+            Self::binary_focal_slope(logits, targets, positive, negative, terms).0,
+        )
     }
 
     /// [`binary_focal`](Self::binary_focal) as `[batch, 1]`, and each row's slopes in its logits, which take the

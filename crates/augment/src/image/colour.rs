@@ -1,7 +1,7 @@
 //! Changes of values, as torchvision defines them: images in `[0, 1]`, one factor per image.
 
 use burn::tensor::Tensor;
-use counterweight_kernels::mix_rows;
+use counterweight_kernels::{mix_parts, mix_rows};
 
 /// `[batch]` as `[batch, 1, 1, 1]`.
 fn each(factor: Tensor<1>) -> Tensor<4> {
@@ -21,15 +21,15 @@ fn toward(x: Tensor<4>, other: Tensor<4>, factor: Tensor<1>) -> Tensor<4> {
     mix_rows(flat(x), flat(other), weights, Some([0.0, 1.0])).reshape(shape)
 }
 
-/// Luma `[batch, 1, height, width]`; other than three channels: their mean. Not by a product of
-/// matrices, for which a card may round its factors.
+/// Luma `[batch, 1, height, width]`; other than three channels: their mean.
 fn grey(x: &Tensor<4>) -> Tensor<4> {
-    if x.dims()[1] != 3 {
-        return x.clone().mean_dim(1);
-    }
-    let [r, g, b] = [(0, 0.2989), (1, 0.587), (2, 0.114)]
-        .map(|(channel, weight)| x.clone().narrow(1, channel, 1) * weight);
-    r + g + b
+    let [n, channels, height, width] = x.dims();
+    let weights = match channels {
+        3 => vec![0.2989, 0.587, 0.114],
+        _ => vec![1.0 / channels as f64; channels],
+    };
+    let flat = x.clone().reshape([n, channels * height * width]);
+    mix_parts(flat, &weights).reshape([n, 1, height, width])
 }
 
 pub(crate) fn brightness(x: Tensor<4>, factor: Tensor<1>) -> Tensor<4> {

@@ -223,9 +223,8 @@ impl RowOps for CubeBackend {
         terms: BinaryFocal,
     ) -> Float {
         let Some(rows) = Rows::of(&[&logits, &targets, &positive, &negative]) else {
-            let (value, _) = composed::binary_focal_slope::<Self>(
-                logits, targets, positive, negative, terms,
-            );
+            let (value, _) =
+                composed::binary_focal_slope::<Self>(logits, targets, positive, negative, terms);
             return composed::list::<Self>(value);
         };
         let value = rows.one_each();
