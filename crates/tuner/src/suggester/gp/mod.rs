@@ -33,7 +33,7 @@ const MOST_FITTED: usize = 200;
 
 /// Noise, in variances of the values, from which a function of categories is taken for
 /// rugged.
-const RUGGED: f64 = 1e-3;
+const RUGGED: f64 = 0.03;
 /// Starts of the fit: log `1/ℓ²` and log noise of a smooth function without noise, and of
 /// one that varies quickly or is noisy.
 const STARTS: [(f64, f64); 2] = [(0.0, -7.0), (2.0, -3.0)];
