@@ -31,7 +31,7 @@ fn odds(z: f32) -> Odds {
     let square = s * s;
     let mut series = 0.140_788_89f32 * square + 0.139_825_79f32;
     series = series * square + 0.200_122_98f32;
-    series = series * square + 0.333_331_61f32;
+    series = series * square + 0.333_331_6f32;
     series = series * square + 1.0f32;
     let log = 2.0f32 * s * series;
     Odds {
