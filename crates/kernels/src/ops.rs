@@ -79,7 +79,8 @@ pub(crate) trait RowOps: Backend {
         composed::cross_entropy_lse::<Self>(logits, targets, shift, scale)
     }
 
-    /// The first output of [`cross_entropy_lse`](Self::cross_entropy_lse), differentiable; `[batch]`.
+    /// The first output of [`cross_entropy_lse`](Self::cross_entropy_lse), differentiable;
+    /// `[batch]`.
     #[fusion(default)]
     fn cross_entropy(
         logits: FloatTensor<Self>,
@@ -227,8 +228,8 @@ pub(crate) trait RowOps: Backend {
         )
     }
 
-    /// [`binary_focal`](Self::binary_focal) as `[batch, 1]`, and each row's slopes in its logits, which take the
-    /// functions that the value takes.
+    /// [`binary_focal`](Self::binary_focal) as `[batch, 1]`, and each row's slopes in its logits,
+    /// which take the functions that the value takes.
     #[fusion(meta = |z, _targets, _positive, _negative, _terms| (one_of(z), z.clone()))]
     fn binary_focal_slope(
         logits: FloatTensor<Self>,
