@@ -3,7 +3,7 @@
 
 use std::hint::black_box;
 
-use counterweight::augment::{ImageAugmenter, ImageTransform};
+use counterweight::augment::ImageTransform;
 use counterweight::prelude::*;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
@@ -26,41 +26,49 @@ fn images(c: &mut Criterion) {
     drop(black_box(vec![1u8; 24 << 20]));
     let device = Device::flex();
     let profile = ClassProfile::from_counts([100; 10]).unwrap();
-    let step = |transform| -> ImageAugmenter {
-        Images::new().with_transform(transform).init(&profile).unwrap()
-    };
-    use ImageTransform::*;
-    let jitter = Jitter { brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.0 };
-    let erase = Erase { probability: 1.0, area: [0.02, 0.33], aspect: [0.3, 3.3] };
-    let augmenters: [(&str, Box<dyn Augmenter<4>>); 10] = [
+    let mixers: [(&str, Box<dyn Augmenter<4>>); 2] = [
         ("mixup", Box::new(Mixup::new().init().unwrap())),
         ("cutmix", Box::new(CutMix::new().init().unwrap())),
-        ("flip", Box::new(step(FlipHorizontal { probability: 0.5 }))),
-        ("rotate", Box::new(step(Rotate { degrees: 15.0 }))),
-        ("crop", Box::new(step(Crop { padding: 4 }))),
-        ("jitter", Box::new(step(jitter))),
-        (
-            "hue",
-            Box::new(step(Jitter { brightness: 0.0, contrast: 0.0, saturation: 0.0, hue: 0.1 })),
-        ),
-        ("noise", Box::new(step(Noise { deviation: 0.1 }))),
-        ("erase", Box::new(step(erase))),
-        ("rand_augment", Box::new(step(RandAugment(Default::default())))),
     ];
-    let mut group = c.benchmark_group("256 x 3 x 32 x 32");
-    group.sample_size(30);
-    for (name, augmenter) in augmenters {
-        let batch = batch(&device);
-        let mut seed = 0;
-        group.bench_function(name, |b| {
-            b.iter(|| {
-                seed += 1;
-                let changed = augmenter.augment(batch.clone(), seed);
-                // Flex computes at once; the target is small and read for good measure.
-                black_box((changed.features, changed.targets.into_data()))
-            });
-        });
+    for (name, augmenter) in mixers {
+        measure(c, &format!("{name}/a draw for each"), &*augmenter, &device);
     }
+    let per_batch = Mixup::new().with_per_batch(true).init().unwrap();
+    measure(c, "mixup/one draw", &per_batch, &device);
+    use ImageTransform::*;
+    let jitter =
+        |amount, hue| Jitter { brightness: amount, contrast: amount, saturation: amount, hue };
+    let steps = [
+        ("flip", FlipHorizontal { probability: 0.5 }),
+        ("always_flip", FlipHorizontal { probability: 1.0 }),
+        ("rotate", Rotate { degrees: 15.0 }),
+        ("crop", Crop { padding: 4 }),
+        ("jitter", jitter(0.4, 0.0)),
+        ("hue", jitter(0.0, 0.1)),
+        ("noise", Noise { deviation: 0.1 }),
+        ("erase", Erase { probability: 1.0, area: [0.02, 0.33], aspect: [0.3, 3.3] }),
+        ("rand_augment", RandAugment(Default::default())),
+    ];
+    for (draws, per_batch) in [("a draw for each", false), ("one draw", true)] {
+        for (name, step) in steps.clone() {
+            let images = Images::new().with_transform(step).with_per_batch(per_batch);
+            measure(c, &format!("{name}/{draws}"), &images.init(&profile).unwrap(), &device);
+        }
+    }
+}
+
+fn measure(c: &mut Criterion, name: &str, augmenter: &dyn Augmenter<4>, device: &Device) {
+    let batch = batch(device);
+    let mut seed = 0;
+    let mut group = c.benchmark_group("256 x 3 x 32 x 32");
+    group.sample_size(30).bench_function(name, |b| {
+        b.iter(|| {
+            seed += 1;
+            let changed = augmenter.augment(batch.clone(), seed);
+            // Flex computes at once; the target is small and read for good measure.
+            black_box((changed.features, changed.targets.into_data()))
+        });
+    });
     group.finish();
 }
 

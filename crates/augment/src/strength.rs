@@ -66,10 +66,14 @@ impl Strength {
     }
 }
 
-/// The strength of every row, the mean over its classes; `[batch]`.
-pub(crate) fn of_rows(strengths: &[f64], targets: &Tensor<2>) -> Tensor<1> {
+/// The strength of every row, the mean over its classes; `[batch]`. Where all classes have the same,
+/// that of `same` rows.
+pub(crate) fn of_rows(strengths: &[f64], targets: &Tensor<2>, same: usize) -> Tensor<1> {
     let classes = strengths.len();
     assert_eq!(targets.dims()[1], classes, "one strength per class");
+    if strengths.iter().all(|strength| *strength == strengths[0]) {
+        return Tensor::full([same], strengths[0], &targets.device());
+    }
     let strengths: Vec<f32> = strengths.iter().map(|s| *s as f32).collect();
     let data = TensorData::new(strengths, [1, classes]);
     let strengths = Tensor::<2>::from_data(data, &targets.device()).cast(targets.dtype());

@@ -110,10 +110,14 @@ proptest! {
         channels in prop::sample::select(vec![1usize, 3, 4]),
         height in 1..9usize,
         width in 1..9usize,
+        per_batch in any::<bool>(),
+        tail in any::<bool>(),
         seed in any::<u64>(),
     ) {
-        let profile = ClassProfile::from_counts(vec![3; rows.max(1)]).unwrap();
-        let augmenter = with(all_transforms(), Strength::Same).init(&profile).unwrap();
+        let profile = ClassProfile::from_counts((1..=rows.max(1) as u64).map(|n| 3 * n)).unwrap();
+        let strength = if tail { Strength::Rarity { power: 0.5 } } else { Strength::Same };
+        let images_of = with(all_transforms(), strength).with_per_batch(per_batch);
+        let augmenter = images_of.init(&profile).unwrap();
         let mut batch = images(rows.max(1), channels, height, width);
         if rows == 0 {
             batch = batch.select(&[]);
@@ -293,6 +297,53 @@ fn the_tail_is_changed_more() {
     let spread = spread.map(f32::sqrt);
     for (found, expected) in spread.iter().zip([0.002, 0.004, 0.02]) {
         assert!((found / expected - 1.0).abs() < 0.15, "{spread:?}");
+    }
+}
+
+/// Four times the same image of many values.
+fn alike() -> Batch<4> {
+    let pixels: Vec<f32> = (0..4 * 3 * 8 * 9).map(|i| (i % 216 * 89 % 97) as f32 / 97.0).collect();
+    let device = Device::flex();
+    let features = Tensor::from_data(TensorData::new(pixels, [4, 3, 8, 9]), &device);
+    Batch { features, targets: batch(4, 1).targets }
+}
+
+#[test]
+fn one_draw_serves_the_whole_batch_and_otherwise_each_image_has_its_own() {
+    let profile = ClassProfile::from_counts([3, 3, 3, 3]).unwrap();
+    let changes = |transform: &ImageTransform, per_batch: bool| {
+        let images = with(vec![transform.clone()], Strength::Same).with_per_batch(per_batch);
+        let augmenter = images.init(&profile).unwrap();
+        (0..20).map(move |seed| values(augmenter.augment(alike(), seed).features))
+    };
+    let same = |x: &Vec<f32>| x.chunks(216).all(|image| image == &x[..216]);
+    for transform in all_transforms() {
+        if matches!(transform, ImageTransform::Noise { .. }) {
+            assert!(!changes(&transform, true).any(|x| same(&x)), "noise is of each pixel");
+            continue;
+        }
+        let one: Vec<_> = changes(&transform, true).collect();
+        assert!(one.iter().all(same), "{transform:?}");
+        assert!(one.iter().any(|x| *x != values(alike().features)), "{transform:?}");
+        let sure = matches!(transform, ImageTransform::FlipHorizontal { .. });
+        assert!(sure || changes(&transform, false).any(|x| !same(&x)), "{transform:?}");
+    }
+}
+
+#[test]
+fn one_draw_is_as_strong_as_each_class_allows() {
+    let profile = ClassProfile::from_counts([400, 100, 25, 4]).unwrap();
+    let jitter =
+        ImageTransform::Jitter { brightness: 0.5, contrast: 0.0, saturation: 0.0, hue: 0.0 };
+    let images = with(vec![jitter], Strength::Rarity { power: 0.5 }).with_per_batch(true);
+    let mut batch = alike();
+    batch.features = batch.features * 0.5 + 0.1;
+    let before = values(batch.features.clone());
+    let after = values(images.init(&profile).unwrap().augment(batch, 3).features);
+    let factor = |row: usize| after[216 * row] / before[216 * row] - 1.0;
+    assert!(factor(3).abs() > 0.05, "{}", factor(3));
+    for (row, strength) in [0.1, 0.2, 0.4, 1.0].into_iter().enumerate() {
+        assert!((factor(row) / factor(3) - strength).abs() < 1e-4, "{row}");
     }
 }
 

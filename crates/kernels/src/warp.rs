@@ -17,8 +17,8 @@ use burn::tensor::{Shape, Tensor, TensorData};
 /// pixels moves values without changing them.
 ///
 /// # Shapes
-/// `images`: `[batch, channels, height, width]`, `maps`: `[batch, 6]`; result as `images`. Images
-/// receive a gradient.
+/// `images`: `[batch, channels, height, width]`, `maps`: `[batch, 6]`, or `[1, 6]` for all; result as
+/// `images`. Images receive a gradient.
 ///
 /// # Panics
 /// When shapes do not fit.
@@ -34,7 +34,9 @@ use burn::tensor::{Shape, Tensor, TensorData};
 /// assert_eq!(flipped, [2.0, 1.0, 4.0, 3.0]);
 /// ```
 pub fn warp(images: Tensor<4>, maps: Tensor<2>, fill: f64) -> Tensor<4> {
-    assert_eq!(maps.dims(), [images.dims()[0], 6], "one map of six numbers per image");
+    let ([maps_rows, six], batch) = (maps.dims(), images.dims()[0]);
+    let fits = six == 6 && (maps_rows == batch || maps_rows == 1);
+    assert!(fits, "a map of six numbers for each of {batch} images or for all");
     Tensor::from_dispatch(<Dispatch as WarpOps>::warp(
         images.into_dispatch(),
         maps.into_dispatch(),
@@ -61,6 +63,7 @@ pub(crate) trait WarpOps: Backend {
 fn composed<B: Backend>(images: FloatTensor<B>, maps: FloatTensor<B>, fill: f64) -> FloatTensor<B> {
     let shape = images.shape();
     let [batch, height, width] = [shape[0], shape[2], shape[3]];
+    let maps = B::float_expand(maps, Shape::new([batch, 6]));
     let (cx, cy) = ((width as f32 - 1.0) / 2.0, (height as f32 - 1.0) / 2.0);
     let device = images.device();
     let line = |n: usize, centre: f32, shape: [usize; 3]| {
@@ -123,15 +126,21 @@ mod flex {
             let shape = images.shape();
             let [channels, height, width] = [shape[1], shape[2], shape[3]];
             let (images, maps) = (images.to_contiguous(), maps.to_contiguous());
-            let size = channels * height * width;
-            let mut out = pages::zeros(shape[0] * size, 0f32);
+            let maps = values::<f32>(&maps);
+            if maps.chunks(6).all(|map| map == [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]) {
+                return images;
+            }
+            // With one map for all its places are found once for a few images, which the cache holds.
+            let together = if maps.len() == 6 { 8 } else { 1 };
+            let size = together * channels * height * width;
+            let mut out = pages::zeros(shape[0] * channels * height * width, 0f32);
             if size > 0 {
                 let all = values::<f32>(&images).chunks(size);
-                let maps = values::<f32>(&maps).chunks(6);
                 let fill = fill as f32;
-                let tasks = out.chunks_mut(size).zip(all).zip(maps);
-                share(shape[0] * size, tasks, |((out, image), map)| {
-                    one(out, image, map, [height, width], fill);
+                let tasks = out.chunks_mut(size).zip(all).enumerate();
+                share(shape[0] * size / together, tasks, |(at, (out, images))| {
+                    let map = &maps[6 * at % maps.len()..][..6];
+                    warped(out, images, map, [height, width], fill);
                 });
             }
             let shape = Shape::new([shape[0], channels, height, width]);
@@ -139,97 +148,108 @@ mod flex {
         }
     }
 
-    /// All channels of an image.
-    fn one(out: &mut [f32], image: &[f32], map: &[f32], [height, width]: [usize; 2], fill: f32) {
+    /// All channels of the images of one map.
+    fn warped(out: &mut [f32], image: &[f32], map: &[f32], [height, width]: [usize; 2], fill: f32) {
         let plane = height * width;
+        let channels = image.chunks_exact(plane);
         let unit = |v: f32| v == 1.0 || v == -1.0;
         let whole = map[2].fract() == 0.0 && map[5].fract() == 0.0;
         if whole && unit(map[0]) && unit(map[4]) && map[1] == 0.0 && map[3] == 0.0 {
-            for (out, image) in out.chunks_exact_mut(plane).zip(image.chunks_exact(plane)) {
+            for (out, image) in out.chunks_exact_mut(plane).zip(channels) {
                 shift(out, image, map, [height, width], fill);
             }
             return;
         }
         let (cx, cy) = ((width as f32 - 1.0) / 2.0, (height as f32 - 1.0) / 2.0);
+        let mut places = vec![Place::default(); width];
         for y in 0..height {
             let dy = y as f32 - cy;
-            for x in 0..width {
+            for (x, place) in places.iter_mut().enumerate() {
                 let dx = x as f32 - cx;
                 let u = map[0] * dx + map[1] * dy + map[2] + cx;
                 let v = map[3] * dx + map[4] * dy + map[5] + cy;
-                let (left, top) = (u.floor(), v.floor());
-                let (p, q) = (u - left, v - top);
-                let at = y * width + x;
-                // A float out of range becomes the nearest integer, far outside.
-                let (left, top) = (left as i32, top as i32);
-                let (i, j) = (left as usize, top as usize);
-                if left >= 0 && top >= 0 && i + 1 < width && j + 1 < height {
-                    let from = j * width + i;
-                    for c in (0..out.len()).step_by(plane) {
-                        let [above, below] = [from, from + width].map(|at| {
-                            let pair = &image[c + at..c + at + 2];
-                            pair[0] + p * (pair[1] - pair[0])
-                        });
-                        out[c + at] = above + q * (below - above);
-                    }
-                } else {
-                    edge(&mut out[at..], image, [left, top], [p, q], [height, width], fill);
+                *place = Place::new([u, v], [height, width], fill);
+            }
+            for (out, image) in out.chunks_exact_mut(plane).zip(channels.clone()) {
+                for (out, place) in out[y * width..][..width].iter_mut().zip(&places) {
+                    *out = place.read(image);
                 }
             }
+        }
+    }
+
+    /// Four pixels of a channel, their weights and what the outside adds.
+    #[derive(Clone, Copy, Default)]
+    struct Place {
+        at: [u32; 4],
+        weights: [f32; 4],
+        outside: f32,
+    }
+
+    impl Place {
+        #[inline(always)]
+        fn new([u, v]: [f32; 2], [height, width]: [usize; 2], fill: f32) -> Self {
+            let ([left, right], x) = Self::along(u, width);
+            let ([top, bottom], y) = Self::along(v, height);
+            let row = width as u32;
+            Self {
+                at: [
+                    top * row + left,
+                    top * row + right,
+                    bottom * row + left,
+                    bottom * row + right,
+                ],
+                weights: [y[0] * x[0], y[0] * x[1], y[1] * x[0], y[1] * x[1]],
+                outside: fill * (1.0 - (x[0] + x[1]) * (y[0] + y[1])),
+            }
+        }
+
+        /// The two neighbours of a coordinate, and their weights: 0 outside.
+        #[inline(always)]
+        fn along(at: f32, size: usize) -> ([u32; 2], [f32; 2]) {
+            let last = size as f32;
+            // Not below 0, a number is cut as it is rounded down, without a call of the C library.
+            let moved = (at + 2.0).max(0.0).min(last + 2.0);
+            let first = moved as i32;
+            let share = moved - first as f32;
+            let inside = |i: i32| if i >= 0 && i < size as i32 { 1.0 } else { 0.0 };
+            let kept = |i: i32| i.clamp(0, size as i32 - 1) as u32;
+            let (first, second) = (first - 2, first - 1);
+            let weights = [(1.0 - share) * inside(first), share * inside(second)];
+            ([kept(first), kept(second)], weights)
+        }
+
+        #[inline(always)]
+        fn read(&self, image: &[f32]) -> f32 {
+            let pixel = |i: usize| self.weights[i] * image[self.at[i] as usize];
+            pixel(0) + pixel(1) + (pixel(2) + pixel(3)) + self.outside
         }
     }
 
     /// A channel moved by whole pixels, or mirrored.
     fn shift(out: &mut [f32], image: &[f32], map: &[f32], [height, width]: [usize; 2], fill: f32) {
-        // A float out of range becomes the nearest integer, far outside.
-        let source = |at: usize, size: usize, sign: f32, by: f32| {
-            let at = if sign > 0.0 { at } else { size - 1 - at } as i32;
-            at.saturating_add(by as i32)
-        };
+        let mirrored = map[0] < 0.0;
+        let by = (map[2] as i32).clamp(-(width as i32), width as i32);
+        let (before, behind) = ((-by).max(0) as usize, by.max(0) as usize);
+        let (head, tail) = if mirrored { (behind, before) } else { (before, behind) };
         for (y, out) in out.chunks_exact_mut(width).enumerate() {
-            let from = source(y, height, map[4], map[5]);
+            let at = if map[4] > 0.0 { y } else { height - 1 - y } as i32;
+            // A float out of range becomes the nearest integer, far outside.
+            let from = at.saturating_add(map[5] as i32);
             let row = usize::try_from(from).ok().filter(|row| *row < height);
             let Some(row) = row.map(|row| &image[row * width..(row + 1) * width]) else {
                 out.fill(fill);
                 continue;
             };
-            if map[0] > 0.0 {
-                let by = (map[2] as i32).clamp(-(width as i32), width as i32);
-                let (skip, lost) = ((-by).max(0) as usize, by.max(0) as usize);
-                let (head, rest) = out.split_at_mut(skip);
-                let (body, tail) = rest.split_at_mut(width - skip - lost);
-                head.fill(fill);
-                body.copy_from_slice(&row[lost..width - skip]);
-                tail.fill(fill);
+            let seen = &row[behind..width - before];
+            out[..head].fill(fill);
+            out[width - tail..].fill(fill);
+            let body = &mut out[head..width - tail];
+            if mirrored {
+                body.iter_mut().zip(seen.iter().rev()).for_each(|(out, v)| *out = *v);
             } else {
-                for (x, out) in out.iter_mut().enumerate() {
-                    let from = source(x, width, map[0], map[2]);
-                    *out = usize::try_from(from).ok().and_then(|x| row.get(x)).map_or(fill, |v| *v);
-                }
+                body.copy_from_slice(seen);
             }
-        }
-    }
-
-    /// A pixel near the border or outside, in all channels.
-    fn edge(
-        out: &mut [f32],
-        image: &[f32],
-        [left, top]: [i32; 2],
-        [p, q]: [f32; 2],
-        [height, width]: [usize; 2],
-        fill: f32,
-    ) {
-        let plane = height * width;
-        let corners = [(0, 0), (1, 0), (0, 1), (1, 1)].map(|(i, j)| {
-            let (x, y) = (left.saturating_add(i), top.saturating_add(j));
-            let inside = x >= 0 && x < width as i32 && y >= 0 && y < height as i32;
-            let weight = (if i == 0 { 1.0 - p } else { p }) * (if j == 0 { 1.0 - q } else { q });
-            (inside && weight > 0.0).then(|| (y as usize * width + x as usize, weight))
-        });
-        let seen: f32 = corners.iter().flatten().map(|c| c.1).sum();
-        for (out, image) in out.iter_mut().step_by(plane).zip(image.chunks_exact(plane)) {
-            let inside: f32 = corners.iter().flatten().map(|&(at, w)| w * image[at]).sum();
-            *out = inside + (1.0 - seen) * fill;
         }
     }
 }

@@ -1,9 +1,10 @@
-//! Changes of values, as torchvision defines them: images in `[0, 1]`, one factor per image.
+//! Changes of values, as torchvision defines them: images in `[0, 1]`, one factor per image or for
+//! all.
 
 use burn::tensor::Tensor;
 use counterweight_kernels::{mix_parts, mix_rows};
 
-/// `[batch]` as `[batch, 1, 1, 1]`.
+/// A list as `[.., 1, 1, 1]`.
 fn each(factor: Tensor<1>) -> Tensor<4> {
     let n = factor.dims()[0];
     factor.reshape([n, 1, 1, 1])
@@ -13,7 +14,7 @@ fn each(factor: Tensor<1>) -> Tensor<4> {
 fn toward(x: Tensor<4>, other: Tensor<4>, factor: Tensor<1>) -> Tensor<4> {
     let shape = x.dims();
     let n = shape[0];
-    let weights = Tensor::stack::<2>(vec![factor.clone(), factor * -1.0 + 1.0], 1);
+    let weights = Tensor::stack::<2>(vec![factor.clone(), factor * -1.0 + 1.0], 1).expand([n, 2]);
     let flat = |tensor: Tensor<4>| {
         let width = tensor.dims()[1..].iter().product::<usize>();
         tensor.reshape([n, width])
@@ -38,8 +39,9 @@ pub(crate) fn brightness(x: Tensor<4>, factor: Tensor<1>) -> Tensor<4> {
 }
 
 pub(crate) fn contrast(x: Tensor<4>, factor: Tensor<1>) -> Tensor<4> {
-    let mean = grey(&x).mean_dim(3).mean_dim(2);
-    toward(x, mean, factor)
+    let [n, _, height, width] = x.dims();
+    let mean = grey(&x).reshape([n, height * width]).mean_dim(1);
+    toward(x, mean.reshape([n, 1, 1, 1]), factor)
 }
 
 pub(crate) fn saturation(x: Tensor<4>, factor: Tensor<1>) -> Tensor<4> {

@@ -12,8 +12,8 @@ use super::{Rectangle, colour, erase, rectangle_mask};
 use crate::strength::{Strength, of_rows};
 use crate::{Augmenter, Batch, Result};
 
-/// One step of [`Images`]. Each draws anew for every image; what it draws is multiplied by the
-/// strength of the image's class.
+/// One step of [`Images`]. Each draws anew for every image, or once for the batch; what it draws is
+/// multiplied by the strength of the image's class.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
@@ -116,6 +116,9 @@ pub struct Images {
     pub transforms: Vec<ImageTransform>,
     /// By class. Default: the same for all.
     pub strength: Strength,
+    /// One draw for the whole batch, as torchvision does when it is given a batch, which is faster and
+    /// varies less; noise differs from pixel to pixel all the same. Default: false.
+    pub per_batch: bool,
 }
 
 impl Images {
@@ -139,6 +142,13 @@ impl Images {
         self
     }
 
+    /// Sets whether a step draws once for the whole batch.
+    #[must_use]
+    pub fn with_per_batch(mut self, per_batch: bool) -> Self {
+        self.per_batch = per_batch;
+        self
+    }
+
     /// Checks the parameters' ranges.
     ///
     /// # Errors
@@ -155,7 +165,8 @@ impl Images {
     pub fn init(&self, profile: &ClassProfile) -> Result<ImageAugmenter> {
         self.check()?;
         let strengths = self.strength.of(profile)?;
-        Ok(ImageAugmenter { transforms: self.transforms.clone(), strengths })
+        let (transforms, per_batch) = (self.transforms.clone(), self.per_batch);
+        Ok(ImageAugmenter { transforms, strengths, per_batch })
     }
 }
 
@@ -219,6 +230,7 @@ fn range(
 pub struct ImageAugmenter {
     transforms: Vec<ImageTransform>,
     strengths: Vec<f64>,
+    per_batch: bool,
 }
 
 impl Augmenter<4> for ImageAugmenter {
@@ -226,14 +238,15 @@ impl Augmenter<4> for ImageAugmenter {
         if batch.rows() == 0 {
             return batch;
         }
-        let strength = of_rows(&self.strengths, &batch.targets);
+        let draws = if self.per_batch { 1 } else { batch.rows() };
+        let strength = of_rows(&self.strengths, &batch.targets, draws);
         let mut images = batch.features;
         let mut pending: Option<Maps> = None;
         for (at, transform) in self.transforms.iter().enumerate() {
             let mut rng = rng(derive(seed, at as u64));
             if transform.is_geometric() {
                 let [_, _, height, width] = images.dims();
-                let maps = geometric(transform, [height, width], &strength, &mut rng);
+                let maps = geometric(transform, [height, width], &strength, draws, &mut rng);
                 pending = Some(match pending {
                     Some(before) => before.then(maps),
                     None => maps,
@@ -242,7 +255,7 @@ impl Augmenter<4> for ImageAugmenter {
                 if let Some(maps) = pending.take() {
                     images = maps.apply(images, 0.0);
                 }
-                images = values(transform, images, &strength, &mut rng);
+                images = values(transform, images, &strength, draws, &mut rng);
             }
         }
         if let Some(maps) = pending {
@@ -252,16 +265,16 @@ impl Augmenter<4> for ImageAugmenter {
     }
 }
 
-/// One number per image, drawn on the host.
-pub(super) fn drawn(rows: usize, device: &Device, draw: impl FnMut() -> f64) -> Tensor<1> {
-    let values: Vec<f32> = std::iter::repeat_with(draw).take(rows).map(|v| v as f32).collect();
-    Tensor::from_data(TensorData::new(values, [rows]), device)
+/// So many numbers, drawn on the host.
+pub(super) fn drawn(draws: usize, device: &Device, draw: impl FnMut() -> f64) -> Tensor<1> {
+    let values: Vec<f32> = std::iter::repeat_with(draw).take(draws).map(|v| v as f32).collect();
+    Tensor::from_data(TensorData::new(values, [draws]), device)
 }
 
 /// −1 with the probability times the strength, else 1.
-fn signs(probability: f64, strength: &Tensor<1>, rng: &mut Rng) -> Tensor<1> {
-    let draws = drawn(strength.dims()[0], &strength.device(), || rng.random());
-    let flipped = draws.lower(strength.clone() * probability);
+fn signs(probability: f64, strength: &Tensor<1>, draws: usize, rng: &mut Rng) -> Tensor<1> {
+    let drawn = drawn(draws, &strength.device(), || rng.random());
+    let flipped = drawn.expand(strength.dims()).lower(strength.clone() * probability);
     flipped.float() * -2.0 + 1.0
 }
 
@@ -269,18 +282,20 @@ fn geometric(
     transform: &ImageTransform,
     [height, width]: [usize; 2],
     strength: &Tensor<1>,
+    draws: usize,
     rng: &mut Rng,
 ) -> Maps {
-    let (rows, device) = (strength.dims()[0], strength.device());
+    let device = strength.device();
     let one = strength.ones_like();
-    let mut either =
-        |most: f64| drawn(rows, &device, || rng.random_range(-1.0..=1.0)) * strength.clone() * most;
+    let mut either = |most: f64| {
+        drawn(draws, &device, || rng.random_range(-1.0..=1.0)) * strength.clone() * most
+    };
     match transform {
         ImageTransform::FlipHorizontal { probability } => {
-            Maps::flip(signs(*probability, strength, rng), one)
+            Maps::flip(signs(*probability, strength, draws, rng), one)
         }
         ImageTransform::FlipVertical { probability } => {
-            Maps::flip(one, signs(*probability, strength, rng))
+            Maps::flip(one, signs(*probability, strength, draws, rng))
         }
         ImageTransform::Rotate { degrees } => Maps::rotation(either(degrees.to_radians())),
         ImageTransform::Scale { by } => {
@@ -307,6 +322,7 @@ fn values(
     transform: &ImageTransform,
     images: Tensor<4>,
     strength: &Tensor<1>,
+    draws: usize,
     rng: &mut Rng,
 ) -> Tensor<4> {
     let [rows, channels, height, width] = images.dims();
@@ -314,7 +330,7 @@ fn values(
     match transform {
         ImageTransform::Jitter { brightness, contrast, saturation, hue } => {
             let mut either = |most: f64| {
-                drawn(rows, &device, || rng.random_range(-1.0..=1.0)) * strength.clone() * most
+                drawn(draws, &device, || rng.random_range(-1.0..=1.0)) * strength.clone() * most
             };
             let mut images = images;
             if *brightness > 0.0 {
@@ -341,7 +357,7 @@ fn values(
             });
             let noise = Tensor::<2>::from_data(TensorData::new(noise, [rows, size]), &device);
             let own = strength.clone() * *deviation;
-            let weights = Tensor::stack::<2>(vec![own.ones_like(), own], 1);
+            let weights = Tensor::stack::<2>(vec![own.ones_like(), own], 1).expand([rows, 2]);
             let flat = images.reshape([rows, size]);
             mix_rows(flat, noise, weights, Some([0.0, 1.0]))
                 .reshape([rows, channels, height, width])
@@ -349,13 +365,15 @@ fn values(
         ImageTransform::Erase { probability, area, aspect } => {
             let none = Rectangle { top: 0, bottom: 0, left: 0, right: 0 };
             let draw = |_| erase::draw(*area, *aspect, [height, width], rng).unwrap_or(none);
-            let rectangles: Vec<Rectangle> = (0..rows).map(draw).collect();
-            let chosen = signs(*probability, strength, rng).lower_elem(0.0);
-            let chosen = chosen.reshape([rows, 1, 1, 1]).expand([rows, 1, height, width]);
-            let mask = rectangle_mask(&rectangles, [height, width], &device).bool_and(chosen);
+            let rectangles: Vec<Rectangle> = (0..draws).map(draw).collect();
+            let chosen = signs(*probability, strength, draws, rng).lower_elem(0.0);
+            let own = chosen.dims()[0];
+            let chosen = chosen.reshape([own, 1, 1, 1]).expand([own, 1, height, width]);
+            let mask = rectangle_mask(&rectangles, [height, width], &device);
+            let mask = mask.expand([own, 1, height, width]).bool_and(chosen);
             images.mask_fill(mask.expand([rows, channels, height, width]), 0.0)
         }
-        ImageTransform::RandAugment(config) => config.apply(images, strength, rng),
+        ImageTransform::RandAugment(config) => config.apply(images, strength, draws, rng),
         _ => images,
     }
 }

@@ -8,8 +8,8 @@ use super::geometry::Maps;
 use super::pipeline::drawn;
 use crate::augmenter::take;
 
-/// RandAugment (Cubuk et al., NeurIPS 2020): for every image `operations` of fourteen operations,
-/// at one magnitude, which is multiplied by the strength of its class.
+/// RandAugment (Cubuk et al., NeurIPS 2020): for every image, or for the whole batch, `operations` of
+/// fourteen operations, at one magnitude, which is multiplied by the strength of its class.
 ///
 /// The operations and their ranges are torchvision's; geometric ones interpolate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,17 +35,23 @@ impl RandAugment {
         ensure("magnitude", m, (0.0..=1.0).contains(&m), "[0, 1]")
     }
 
+    /// `draws` is the number of images, or 1 for all.
     pub(super) fn apply(
         &self,
         mut images: Tensor<4>,
         strength: &Tensor<1>,
+        draws: usize,
         rng: &mut Rng,
     ) -> Tensor<4> {
         let (rows, device) = (images.dims()[0], images.device());
         for _ in 0..self.operations {
-            let chosen: Vec<usize> = (0..rows).map(|_| rng.random_range(0..OPERATIONS)).collect();
-            let signs = drawn(rows, &device, || if rng.random() { 1.0 } else { -1.0 });
+            let chosen: Vec<usize> = (0..draws).map(|_| rng.random_range(0..OPERATIONS)).collect();
+            let signs = drawn(draws, &device, || if rng.random() { 1.0 } else { -1.0 });
             let magnitude = strength.clone() * self.magnitude;
+            if let [operation] = chosen[..] {
+                images = operate(operation, images, magnitude, signs);
+                continue;
+            }
             // The images of an operation together, and then all in their old order.
             let mut order: Vec<usize> = (0..rows).collect();
             order.sort_by_key(|&row| chosen[row]);
@@ -63,7 +69,7 @@ impl RandAugment {
     }
 }
 
-/// One operation with a magnitude in `[0, 1]` per image.
+/// One operation with a magnitude in `[0, 1]` per image or for all.
 fn operate(
     operation: usize,
     images: Tensor<4>,
