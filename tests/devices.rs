@@ -286,6 +286,12 @@ fn augmenters_and_plans_agree() {
         vec![Rotate { degrees: 30.0 }, Scale { by: 0.2 }, Shear { degrees: 20.0 }],
         vec![jitter, Noise { deviation: 0.1 }, erase],
     ] {
+        let mut once = Images::new().with_per_batch(true);
+        once.transforms = steps.clone();
+        let augmenter = once.init(&profile).unwrap();
+        agree(&format!("one draw of {steps:?}"), |device| {
+            read(augmenter.augment(pictures(device), 5).features)
+        });
         let mut images = Images::new().with_strength(Strength::Rarity { power: 0.5 });
         images.transforms = steps;
         let augmenter = images.init(&profile).unwrap();
@@ -459,6 +465,86 @@ fn blocks_and_their_gradients_agree() {
         let zeros = kept.iter().filter(|&&v| v == 0.0).count() as f64 / kept.len() as f64;
         assert!((zeros - 0.25).abs() < 0.02, "{name}: {zeros}");
         assert!(kept.iter().all(|&v| v == 0.0 || (v - 4.0 / 3.0).abs() < 1e-6), "{name}");
+    }
+}
+
+#[test]
+fn attention_of_any_size_agrees() {
+    // Texts longer than the units and the tiles of a card's kernel, heads of whole vectors or not,
+    // and heads wider than it takes.
+    for (texts, length, heads, depth) in
+        [(2, 7, 3, 4), (2, 70, 3, 5), (1, 130, 2, 32), (2, 33, 1, 64), (1, 9, 2, 72)]
+    {
+        let (rows, columns) = (texts * length, 3 * heads * depth);
+        let run =
+            |device: &Device, dtype: DType, halved: Option<DType>, causal: bool, moved: bool| {
+                let device = device.clone().autodiff();
+                // Tokens in between are hidden too, and the first of all, so that a row sees nothing.
+                let seen = |i: usize| f32::from(u8::from(i != 0 && i % 11 != 5 && i % length < 60));
+                let seen =
+                    TensorData::new((0..rows).map(seen).collect::<Vec<_>>(), [texts, length]);
+                let mask = Tensor::<2>::from_data(seen, &device);
+                let x = factor(numbers(rows, columns, &device) / 3.0, moved);
+                // What is to be exact begins with the numbers that a half has.
+                let x = x.cast(halved.unwrap_or(dtype)).cast(dtype).require_grad();
+                let y = kernels::attention(x.clone(), mask.clone().cast(dtype), heads, causal, 0.0);
+                let y = y * mask.reshape([rows, 1]).cast(dtype);
+                let gradient = x.grad(&(y.clone() * y.clone()).sum().backward()).unwrap();
+                vec![read(y), read(gradient)]
+            };
+        for causal in [false, true] {
+            let what = format!("attention of {texts} x {heads} x {length} x {depth}, {causal}");
+            if depth > 64 {
+                agree_product(&what, |device, moved| run(device, DType::F32, None, causal, moved));
+            } else {
+                agree(&what, |device| run(device, DType::F32, None, causal, false).concat());
+            }
+            // Tensor operations in halves round after every step; the kernels compute f32.
+            let kernels = |name: &str| {
+                ["wgpu", "vulkan", "metal", "cuda", "rocm"].iter().any(|api| name.starts_with(api))
+            };
+            for (name, device) in devices().iter().filter(|(name, _)| depth <= 64 && kernels(name))
+            {
+                for dtype in [DType::F16, DType::BF16] {
+                    if device.supports_dtype(dtype) {
+                        let got = run(device, dtype, None, causal, false).concat();
+                        let exact = run(&Device::flex(), DType::F32, Some(dtype), causal, false);
+                        let expected = exact.concat();
+                        close_in(dtype, &format!("{what} in {dtype:?} on {name}"), &got, &expected);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_attention_drops_is_dropped_in_the_gradient() {
+    let (texts, length, heads, depth) = (2, 90, 2, 8);
+    let (rows, width) = (texts * length, heads * depth);
+    for (name, device) in devices() {
+        let device = device.clone().autodiff();
+        device.seed(3);
+        let mask = Tensor::<2>::ones([texts, length], &device);
+        let x = (numbers(rows, 3 * width, &device) / 3.0).require_grad();
+        let out = kernels::attention(x.clone(), mask.clone(), heads, false, 0.3);
+        let grad = reversed(rows, width, &device);
+        let gradient = x.grad(&(out.clone() * grad.clone()).sum().backward()).unwrap();
+        // The output is linear in the values: their part of the gradient gives it back.
+        let sum = |a: Tensor<2>, b: Tensor<2>| -> f64 {
+            read(a.inner()).iter().zip(read(b.inner())).map(|(a, b)| a * b).sum()
+        };
+        let values = |x: Tensor<2>| x.slice([0..rows, 2 * width..3 * width]);
+        let gradient = Tensor::from_inner(gradient);
+        let (there, back) = (sum(out.clone(), grad), sum(values(gradient), values(x.clone())));
+        assert!((there - back).abs() < 1e-3 * there.abs().max(1.0), "{name}: {there} and {back}");
+        let again = kernels::attention(x, mask.clone(), heads, false, 0.3);
+        assert_ne!(read(out.inner()), read(again.inner()), "{name}: drawn anew");
+        // Weights of 1/90: what is kept of them is 1 in the mean.
+        let ones = Tensor::ones([rows, 3 * width], &device);
+        let kept = read(kernels::attention(ones, mask, heads, false, 0.3));
+        let mean = kept.iter().sum::<f64>() / kept.len() as f64;
+        assert!((mean - 1.0).abs() < 0.02, "{name}: {mean}");
     }
 }
 

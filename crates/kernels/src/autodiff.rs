@@ -1,11 +1,11 @@
 //! Hand-written derivatives, for every backend.
 
-use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
 use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{Autodiff, TensorMetadata};
 use std::marker::PhantomData;
 
 use crate::BinaryFocal;
@@ -145,6 +145,19 @@ impl<B: RowOps> Row<B> for Binary {
     }
 }
 
+#[derive(Debug)]
+struct Total;
+
+impl<B: RowOps> Row<B> for Total {
+    /// Numbers of the list, and whether it is the mean.
+    type Kept = (usize, bool);
+
+    fn gradient((n, mean): Self::Kept, grad: FloatTensor<B>) -> FloatTensor<B> {
+        let grad = if mean { B::float_div_scalar(grad, (n as f64).into()) } else { grad };
+        B::float_expand(grad, [n].into())
+    }
+}
+
 impl<B: RowOps, C: CheckpointStrategy> RowOps for Autodiff<B, C> {
     fn log_prob(
         logits: FloatTensor<Self>,
@@ -234,6 +247,13 @@ impl<B: RowOps, C: CheckpointStrategy> RowOps for Autodiff<B, C> {
         record::<B, C, Binary>(logits, |z| {
             let (value, slope) = B::binary_focal_slope(z, t, p, n, terms);
             (list::<B>(value), slope)
+        })
+    }
+
+    fn total(x: FloatTensor<Self>, mean: bool) -> FloatTensor<Self> {
+        record::<B, C, Total>(x, |x| {
+            let n = x.shape()[0];
+            (B::total(x, mean), (n, mean))
         })
     }
 }

@@ -237,3 +237,7 @@ fn weights<B: Backend>(
     let rest = B::float_add_scalar(B::float_neg(targets.clone()), 1.0.into());
     (B::float_mul(targets, positive), B::float_mul(rest, negative))
 }
+
+pub(crate) fn total<B: Backend>(x: FloatTensor<B>, mean: bool) -> FloatTensor<B> {
+    if mean { B::float_mean(x) } else { B::float_sum(x) }
+}

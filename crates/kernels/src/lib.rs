@@ -6,7 +6,7 @@
 //! hand-written gradient on every device: the softmax family recomputes the row instead of keeping
 //! it, the sigmoid family keeps its slopes, made of what the value is made of. On burn's `Flex`
 //! backend they are one vectorised pass in parallel over rows, on cards kernels; other backends run
-//! the same formula in tensor operations.
+//! the same formula in tensor operations. [`sum`] and [`mean`] put a batch's losses together.
 //!
 //! A block is made of [`dense`], [`gelu`], [`add_norm`], [`attention`] and [`dropout`], fused on
 //! `Flex` and, where a row or a column is summed outside attention, kernels on cards;
@@ -50,6 +50,7 @@ mod rows;
 mod softmax;
 #[cfg(feature = "flex")]
 mod tasks;
+mod total;
 mod warp;
 
 pub use adam::{AdamStep, adam_step};
@@ -59,4 +60,5 @@ pub use gaussian::{gaussian_divergence, gaussian_draw};
 pub use mix::{mix_pairs, mix_parts, mix_rows};
 pub use normalized::{cosines, normalized, pairwise_cosines};
 pub use softmax::{contrast, log_prob, log_softmax, soft_cross_entropy, widen};
+pub use total::{mean, sum};
 pub use warp::warp;

@@ -246,6 +246,12 @@ pub(crate) trait RowOps: Backend {
     fn scale_rows(x: FloatTensor<Self>, by: FloatTensor<Self>) -> FloatTensor<Self> {
         composed::scale_rows::<Self>(x, by)
     }
+
+    /// The sum of a list, or its mean; `[1]`.
+    #[fusion(dtype = x, shape = single(x))]
+    fn total(x: FloatTensor<Self>, mean: bool) -> FloatTensor<Self> {
+        composed::total::<Self>(x, mean)
+    }
 }
 
 /// Two numbers for each row of `x`, for burn's fusion, which needs shapes before it computes.
@@ -262,6 +268,11 @@ fn one_of(x: &TensorSpec) -> TensorSpec {
 #[cfg(feature = "cube")]
 fn list_of(shape: &Shape) -> Shape {
     [shape[0]].into()
+}
+
+#[cfg(feature = "cube")]
+fn single(_: &Shape) -> Shape {
+    [1].into()
 }
 
 crate::plain::plain_backends!(RowOps);

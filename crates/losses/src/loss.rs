@@ -1,7 +1,7 @@
 use std::fmt::Debug;
 
 use burn::tensor::{Device, Tensor};
-use counterweight_kernels::widen;
+use counterweight_kernels::{mean, sum, widen};
 use serde::{Deserialize, Serialize};
 
 use crate::Targets;
@@ -112,15 +112,15 @@ pub trait Loss: Debug + Send + Sync {
         let losses = self.per_example(logits, targets);
         match reduction {
             Reduction::None => losses,
-            _ if batch == 0 => losses.sum(),
-            Reduction::Sum => losses.sum(),
-            Reduction::Mean => losses.mean(),
+            _ if batch == 0 => sum(losses),
+            Reduction::Sum => sum(losses),
+            Reduction::Mean => mean(losses),
             Reduction::WeightedMean => match weights {
-                None => losses.mean(),
+                None => mean(losses),
                 Some(weights) => {
                     let total = weights.sum();
                     let none = total.clone().equal_scalar(0.0);
-                    losses.sum() / total.mask_fill(none, 1.0)
+                    sum(losses) / total.mask_fill(none, 1.0)
                 }
             },
         }

@@ -137,7 +137,7 @@ fn scores<B: Backend>(query: T<B>, key: T<B>, mask: T<B>, causal: bool) -> (T<B>
     (B::float_add(scores, B::float_mul_scalar(lower, MASKED.into())), seen)
 }
 
-pub(super) fn attend<B: Backend>(qkv: T<B>, mask: T<B>, heads: Heads) -> (T<B>, T<B>, T<B>) {
+pub(crate) fn attend<B: Backend>(qkv: T<B>, mask: T<B>, heads: Heads) -> (T<B>, T<B>, T<B>) {
     let dtype = qkv.dtype();
     let [query, key, value] = split::<B>(qkv, mask.shape()[0], heads.count);
     let (scores, seen) = scores::<B>(query, key, mask, heads.causal);
@@ -152,7 +152,7 @@ pub(super) fn attend<B: Backend>(qkv: T<B>, mask: T<B>, heads: Heads) -> (T<B>, 
 
 /// With `p` the weights, `p'` what is left of them: `∂v = p'ᵀ ∂o`, and with `D` the row sums
 /// of `o · ∂o`, `∂scores = p (∂p − D)`.
-pub(super) fn attend_backward<B: Backend>(
+pub(crate) fn attend_backward<B: Backend>(
     qkv: T<B>,
     mask: T<B>,
     out: T<B>,

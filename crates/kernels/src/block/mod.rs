@@ -11,8 +11,9 @@ mod ops;
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
-pub(crate) use ops::BlockOps;
-use ops::Heads;
+#[cfg(feature = "cube")]
+pub(crate) use ops::serves;
+pub(crate) use ops::{BlockOps, Heads};
 
 /// `x W + b` of every row.
 ///

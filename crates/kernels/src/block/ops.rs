@@ -8,7 +8,7 @@ use burn::backend::fusion::custom::TensorSpec;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, backend_extension};
 #[cfg(feature = "cube")]
-use burn::tensor::DType;
+use burn::tensor::{DType, Shape};
 
 use super::composed;
 
@@ -118,7 +118,7 @@ pub(crate) trait BlockOps: Backend {
 
     /// See [`attention`](crate::attention); then the logarithm of each row's sum, and what
     /// was drawn.
-    #[fusion(default)]
+    #[fusion(meta = |qkv, mask, heads| with_sums(qkv, mask, *heads))]
     fn attend_state(
         qkv: FloatTensor<Self>,
         mask: FloatTensor<Self>,
@@ -134,7 +134,7 @@ pub(crate) trait BlockOps: Backend {
     }
 
     /// The gradient of `qkv`.
-    #[fusion(default)]
+    #[fusion(meta = |qkv, _mask, _out, _lse, _drawn, _heads, _grad| qkv.clone())]
     fn attend_backward(
         qkv: FloatTensor<Self>,
         mask: FloatTensor<Self>,
@@ -170,13 +170,53 @@ pub(crate) trait BlockOps: Backend {
     }
 }
 
+/// At least f32.
+#[cfg(feature = "cube")]
+fn widened(dtype: DType) -> DType {
+    match dtype {
+        DType::F16 | DType::BF16 => DType::F32,
+        wide => wide,
+    }
+}
+
+/// Whether the kernels of attention for cards take this: a head's row must fit into registers.
+#[cfg(feature = "cube")]
+pub(crate) fn serves(qkv: &Shape, dtype: DType, mask: &Shape, heads: Heads) -> bool {
+    let depth = qkv[1] / 3 / heads.count;
+    let tasks = mask[0] * heads.count;
+    let numbers = qkv[0] * qkv[1];
+    matches!(dtype, DType::F32 | DType::F16 | DType::BF16)
+        && (1..=64).contains(&depth)
+        && (1..=65_535).contains(&tasks)
+        && (1..u32::MAX as usize / 2).contains(&numbers)
+}
+
+/// The output of attention, the logarithms of its rows' sums and what was drawn.
+#[cfg(feature = "cube")]
+fn with_sums(
+    qkv: &TensorSpec,
+    mask: &TensorSpec,
+    heads: Heads,
+) -> (TensorSpec, TensorSpec, TensorSpec) {
+    let out = TensorSpec::new([qkv.shape[0], qkv.shape[1] / 3].into(), qkv.dtype);
+    let (batch, length) = (mask.shape[0], mask.shape[1]);
+    if serves(&qkv.shape, qkv.dtype, &mask.shape, heads) {
+        let sums = TensorSpec::new([batch * heads.count * length].into(), DType::F32);
+        return (out, sums, TensorSpec::new([2].into(), DType::F32));
+    }
+    let each = [batch, heads.count, length];
+    let sums = TensorSpec::new([each[0], each[1], each[2], 1].into(), widened(qkv.dtype));
+    let drawn = match heads.dropout > 0.0 {
+        true => [each[0], each[1], each[2], length].into(),
+        false => [1].into(),
+    };
+    (out, sums, TensorSpec::new(drawn, qkv.dtype))
+}
+
 /// The like of `x`, and two numbers of each row, at least in f32.
 #[cfg(feature = "cube")]
 fn with_moments(x: &TensorSpec) -> (TensorSpec, TensorSpec, TensorSpec) {
-    let dtype = match x.dtype {
-        DType::F16 | DType::BF16 => DType::F32,
-        wide => wide,
-    };
+    let dtype = widened(x.dtype);
     let each = TensorSpec::new([x.shape[0], 1].into(), dtype);
     (x.clone(), each.clone(), each)
 }

@@ -2,6 +2,7 @@
 //! tensor operations, but for AdamW and the block's.
 
 mod adam;
+mod attend;
 mod binary;
 mod mix;
 mod norm;
@@ -9,14 +10,17 @@ mod rows;
 mod softmax;
 #[cfg(all(test, feature = "wgpu"))]
 mod tests;
+mod total;
 
+use burn::backend::TensorMetadata;
 use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::tensor::DType;
 use burn_cubecl::CubeBackend;
 
 use crate::mix::{MixOps, pairs_composed};
 use crate::ops::RowOps;
 use crate::{BinaryFocal, composed};
-use rows::{Rows, contiguous, elements};
+use rows::{Rows, UNITS, contiguous, elements};
 
 type Float = FloatTensor<CubeBackend>;
 type Ids = IntTensor<CubeBackend>;
@@ -313,6 +317,15 @@ impl RowOps for CubeBackend {
             rows.vectors() as u32,
         );
         out
+    }
+
+    fn total(x: Float, mean: bool) -> Float {
+        let n = x.shape()[0];
+        let units = x.client.properties().hardware.max_units_per_cube as usize;
+        if x.dtype != DType::F32 || n == 0 || n >= u32::MAX as usize || units < UNITS {
+            return composed::total::<Self>(x, mean);
+        }
+        total::of(x, n, if mean { 1.0 / n as f32 } else { 1.0 })
     }
 }
 

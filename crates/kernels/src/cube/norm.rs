@@ -1,13 +1,15 @@
 //! The layer norm of a sum, and sums of columns. Any float type, computed in f32.
 
+use burn::backend::TensorMetadata;
 use burn::tensor::DType;
 use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::ir::{ElemType, FloatKind};
 use cubecl::prelude::*;
 
+use super::attend;
 use super::rows::{Rows, Share, contiguous, row, total};
-use crate::block::{BlockOps, composed};
+use crate::block::{BlockOps, Heads, composed, serves};
 
 type Three = (CubeTensor, CubeTensor, CubeTensor);
 
@@ -346,5 +348,32 @@ impl BlockOps for CubeBackend {
         );
         let whole = |of_parts| sums(&rows, of_parts, parts, F32, (dtype, kind));
         (out, whole(along), whole(plain))
+    }
+
+    fn attend_state(qkv: CubeTensor, mask: CubeTensor, heads: Heads) -> Three {
+        if serves(&qkv.shape(), qkv.dtype, &mask.shape(), heads) {
+            if let Some(three) = attend::attend(qkv.clone(), mask.clone(), heads) {
+                return three;
+            }
+        }
+        composed::attend::<Self>(qkv, mask, heads)
+    }
+
+    fn attend_backward(
+        qkv: CubeTensor,
+        mask: CubeTensor,
+        out: CubeTensor,
+        lse: CubeTensor,
+        drawn: CubeTensor,
+        heads: Heads,
+        grad: CubeTensor,
+    ) -> CubeTensor {
+        if serves(&qkv.shape(), qkv.dtype, &mask.shape(), heads) {
+            let all = [&qkv, &mask, &out, &lse, &drawn, &grad].map(Clone::clone);
+            if let Some(slopes) = attend::backward(all, heads) {
+                return slopes;
+            }
+        }
+        composed::attend_backward::<Self>(qkv, mask, out, lse, drawn, heads, grad)
     }
 }

@@ -230,10 +230,21 @@ impl Rows {
         self.empty([rows, self.columns], dtype)
     }
 
+    /// Room for a matrix.
+    pub(super) fn matrix(&self, shape: [usize; 2], dtype: DType) -> CubeTensor {
+        self.empty(shape, dtype)
+    }
+
     fn empty(&self, shape: [usize; 2], dtype: DType) -> CubeTensor {
         let (client, device) = (self.client.clone(), self.device.clone());
         empty_device_contiguous_dtype(client, device, shape.into(), dtype)
     }
+}
+
+/// Room for a list of n numbers where a tensor is.
+pub(super) fn list(like: &CubeTensor, n: usize) -> CubeTensor {
+    let (client, device) = (like.client.clone(), like.device.clone());
+    empty_device_contiguous_dtype(client, device, [n].into(), DType::F32)
 }
 
 /// An input without gaps.

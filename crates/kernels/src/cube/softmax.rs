@@ -7,12 +7,14 @@ use super::rows::{Share, largest, row, total};
 /// Lower than every logit, and finite, since WGSL has no infinite constant.
 const LOWEST: f32 = -3.0e38;
 
-/// `scale · u`, rounded. Compilers would join the product and the difference that takes it into one
+/// `u · scale`, rounded. Compilers may join a product and the difference that follows into one
 /// instruction, which does not round in between: then `u − lse` of the largest of large logits is
-/// not 0. They see no more than that a choice stands between the two.
+/// not 0. They do so across a choice between two values too, but not across bits that are flipped by
+/// a number which they do not know: rows are fewer than 2³¹, so that none is.
 #[cube]
 fn scaled<N: Size>(u: Vector<f32, N>, scale: Vector<f32, N>, rows: u32) -> Vector<f32, N> {
-    select(rows > 0, u * scale, u)
+    let bits = Vector::<u32, N>::reinterpret(u * scale);
+    Vector::<f32, N>::reinterpret(bits ^ Vector::new(rows >> 31))
 }
 
 /// `u` in columns `N · at ..` with the margin where the row's class is.

@@ -79,14 +79,36 @@ fn outputs(columns: usize, pitch: usize, device: &CubeDevice) -> Vec<Vec<f32>> {
     rows.map(read).into_iter().chain(block).collect()
 }
 
-#[test]
-fn rows_may_have_gaps() {
+fn device() -> Option<CubeDevice> {
     let Some(device) = Device::enumerate(DeviceType::Wgpu).into_vec().into_iter().next() else {
         assert!(std::env::var_os("COUNTERWEIGHT_PEERS").is_none(), "no wgpu");
         eprintln!("skipped: this machine has no driver for wgpu");
-        return;
+        return None;
     };
     let DispatchDevice::Cube(device) = device.as_dispatch() else { unreachable!("wgpu") };
+    Some(device.clone())
+}
+
+#[test]
+fn lists_of_any_length_have_their_sum() {
+    let Some(device) = device() else { return };
+    // One cube, two, all of them and more numbers than they take at once.
+    for n in [1, 3, 4, 255, 256, 4096, 4097, 8192, 12_345, 1_000_003, 4_194_304] {
+        let values: Vec<f32> = (0..n).map(|i| (i % 8) as f32).collect();
+        let expected: f64 = values.iter().map(|v| f64::from(*v)).sum();
+        for mean in [false, true] {
+            let total = CubeBackend::total(from(values.clone(), [n], &device), mean);
+            assert_eq!(*total.meta.shape(), [1].into());
+            let expected = if mean { expected / n as f64 } else { expected };
+            let found = f64::from(read(total)[0]);
+            assert!((found - expected).abs() <= 1e-6 * expected, "{n}: {found} for {expected}");
+        }
+    }
+}
+
+#[test]
+fn rows_may_have_gaps() {
+    let Some(device) = &device() else { return };
     // Read by vectors of four and by single numbers.
     for (columns, pitch) in [(132, 136), (132, 133), (131, 160)] {
         let expected = outputs(columns, columns, device);

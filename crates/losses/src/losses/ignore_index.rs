@@ -1,5 +1,6 @@
 use burn::tensor::{Device, Tensor};
 use counterweight_core::ClassProfile;
+use counterweight_kernels::{mean, sum, widen};
 
 use super::wrapper::forward;
 use crate::macros::loss_config;
@@ -75,7 +76,7 @@ impl Loss for IgnoreIndex {
 
     fn forward(&self, logits: Tensor<2>, targets: &Targets, reduction: Reduction) -> Tensor<1> {
         let losses = self.per_example(logits.clone(), targets);
-        let logits = counterweight_kernels::widen(logits);
+        let logits = widen(logits);
         let divisor = match reduction {
             Reduction::None => return losses,
             Reduction::Sum => None,
@@ -84,14 +85,14 @@ impl Loss for IgnoreIndex {
         };
         let empty = losses.dims()[0] == 0;
         match (reduction, divisor) {
-            _ if empty => losses.sum(),
+            _ if empty => sum(losses),
             (_, Some(weights)) => {
                 let total = weights.sum();
                 let none = total.clone().equal_scalar(0.0);
-                losses.sum() / total.mask_fill(none, 1.0)
+                sum(losses) / total.mask_fill(none, 1.0)
             }
-            (Reduction::Sum, None) => losses.sum(),
-            (_, None) => losses.mean(),
+            (Reduction::Sum, None) => sum(losses),
+            (_, None) => mean(losses),
         }
     }
 
