@@ -1,6 +1,10 @@
 //! Memory for large results, in huge pages where Linux has them: a fresh 50 MB result costs 12,000
 //! page faults of 4 kB, which take longer than copying its rows.
 
+use std::mem::MaybeUninit;
+
+use rayon::prelude::*;
+
 /// `vec![zero; len]`, of a value that is zero in every bit, such as `0.0`.
 ///
 /// ```
@@ -17,6 +21,48 @@ pub fn zeros<T: Clone>(len: usize, zero: T) -> Vec<T> {
 pub fn with_capacity<T>(len: usize) -> Vec<T> {
     let mut memory = Vec::with_capacity(len);
     advise(memory.spare_capacity_mut());
+    memory
+}
+
+/// `len` values, `chunk` at a time by `f(number of the chunk, chunk)`, which finds copies of `zero`:
+/// each chunk is cleared when it is its turn, so that it is in the cache and not written twice to
+/// memory. By rayon's threads if `parallel`.
+///
+/// ```
+/// let squares = counterweight_core::pages::filled(5, 2, 0, false, |i, chunk| {
+///     chunk.iter_mut().enumerate().for_each(|(j, v)| *v += (2 * i + j).pow(2));
+/// });
+/// assert_eq!(squares, [0, 1, 4, 9, 16]);
+/// ```
+///
+/// # Panics
+/// When `chunk` is 0 and `len` is not.
+#[expect(unsafe_code, reason = "small results of kernels take half the time with it")]
+pub fn filled<T: Copy + Send + Sync>(
+    len: usize,
+    chunk: usize,
+    zero: T,
+    parallel: bool,
+    f: impl Fn(usize, &mut [T]) + Sync,
+) -> Vec<T> {
+    let mut memory = with_capacity(len);
+    if len > 0 {
+        let fill = |(i, chunk): (usize, &mut [MaybeUninit<T>])| {
+            for value in chunk.iter_mut() {
+                value.write(zero);
+            }
+            // SAFETY: all of the chunk was written just now.
+            f(i, unsafe { chunk.assume_init_mut() });
+        };
+        let unwritten = &mut memory.spare_capacity_mut()[..len];
+        if parallel {
+            unwritten.par_chunks_mut(chunk).enumerate().for_each(fill);
+        } else {
+            unwritten.chunks_mut(chunk).enumerate().for_each(fill);
+        }
+        // SAFETY: the chunks are the first `len` values, and every one was written.
+        unsafe { memory.set_len(len) };
+    }
     memory
 }
 
@@ -53,6 +99,18 @@ mod tests {
             assert!(memory.iter().all(|v| *v == 0.0));
             memory.iter_mut().enumerate().for_each(|(i, v)| *v = i as f64);
             assert!(memory.iter().enumerate().all(|(i, v)| *v == i as f64));
+        }
+        for (len, chunk) in [(0, 0), (0, 3), (1, 7), (10_000, 1), (10_001, 100), (700_000, 4096)] {
+            for parallel in [false, true] {
+                let found = filled(len, chunk, 1u32, parallel, |i, values| {
+                    for (j, value) in values.iter_mut().enumerate() {
+                        assert_eq!(*value, 1);
+                        *value = (i * chunk + j) as u32;
+                    }
+                });
+                assert!(found.iter().enumerate().all(|(i, v)| *v == i as u32));
+                assert_eq!(found.len(), len);
+            }
         }
         assert_eq!(zeros(5, ()).len(), 5);
         let mut memory = with_capacity(3 << 18);

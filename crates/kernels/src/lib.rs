@@ -9,7 +9,7 @@
 //! the same formula in tensor operations. [`sum`] and [`mean`] put a batch's losses together.
 //!
 //! A block is made of [`dense`], [`gelu`], [`add_norm`], [`attention`] and [`dropout`], fused on
-//! `Flex` and, where a row or a column is summed outside attention, kernels on cards;
+//! `Flex`; attention and what sums a row or a column are kernels on cards.
 //! [`normalized`], [`cosines`] and [`pairwise_cosines`] compare embeddings, [`gaussian_draw`] and
 //! [`gaussian_divergence`] are a variational autoencoder's, [`warp`] moves images, [`mix_rows`] and
 //! [`mix_pairs`] add them, and [`adam_step`] is a step of AdamW.

@@ -7,7 +7,7 @@ use counterweight_core::pages;
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::real::Real;
-use crate::tasks::share;
+use crate::tasks::{many, share};
 
 pub(crate) type Float = FloatTensor<Flex>;
 
@@ -91,9 +91,11 @@ pub(crate) fn fill_blocks<T: Real>(
     columns: usize,
     f: impl Fn(usize, &mut [T]) + Sync,
 ) -> Vec<T> {
-    let mut out = pages::zeros(rows * width, T::default());
-    change_blocks(&mut out, width, columns, f);
-    out
+    let chunk = rows_of_task(columns);
+    let parallel = many(rows * columns.max(width), rows.div_ceil(chunk));
+    pages::filled(rows * width, chunk * width, T::default(), parallel, |i, out| {
+        Arch::new().dispatch(Task { out, first: i * chunk, f: &f });
+    })
 }
 
 fn rows_of_task(columns: usize) -> usize {

@@ -13,11 +13,16 @@ pub(crate) fn share<T: Send>(
     tasks: impl ExactSizeIterator<Item = T>,
     f: impl Fn(T) + Send + Sync,
 ) {
-    if numbers < LITTLE || tasks.len() < 2 {
-        tasks.for_each(f);
-    } else {
+    if many(numbers, tasks.len()) {
         tasks.collect::<Vec<_>>().into_par_iter().for_each(f);
+    } else {
+        tasks.for_each(f);
     }
+}
+
+/// Whether so many numbers are worth more than one thread.
+pub(crate) fn many(numbers: usize, tasks: usize) -> bool {
+    numbers >= LITTLE && tasks >= 2
 }
 
 #[cfg(test)]

@@ -116,7 +116,7 @@ mod flex {
 
     use super::{WarpOps, composed};
     use crate::rows::{Float, values};
-    use crate::tasks::share;
+    use crate::tasks::many;
 
     impl WarpOps for Flex {
         fn warp(images: Float, maps: Float, fill: f64) -> Float {
@@ -132,17 +132,13 @@ mod flex {
             }
             // With one map for all its places are found once for a few images, which the cache holds.
             let together = if maps.len() == 6 { 8 } else { 1 };
-            let size = together * channels * height * width;
-            let mut out = pages::zeros(shape[0] * channels * height * width, 0f32);
-            if size > 0 {
-                let all = values::<f32>(&images).chunks(size);
-                let fill = fill as f32;
-                let tasks = out.chunks_mut(size).zip(all).enumerate();
-                share(shape[0] * size / together, tasks, |(at, (out, images))| {
-                    let map = &maps[6 * at % maps.len()..][..6];
-                    warped(out, images, map, [height, width], fill);
-                });
-            }
+            let (size, all) = (together * channels * height * width, values::<f32>(&images));
+            let parallel = many(all.len(), shape[0].div_ceil(together));
+            let out = pages::filled(all.len(), size, 0.0, parallel, |at, out| {
+                let map = &maps[6 * at % maps.len()..][..6];
+                let images = &all[at * size..][..out.len()];
+                warped(out, images, map, [height, width], fill as f32);
+            });
             let shape = Shape::new([shape[0], channels, height, width]);
             Float::from_data(TensorData::new(out, shape))
         }

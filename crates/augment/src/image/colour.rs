@@ -92,13 +92,16 @@ pub(crate) fn posterize(x: Tensor<4>, bits: Tensor<1>) -> Tensor<4> {
 
 /// Each channel stretched to `[0, 1]`; a constant one stays.
 pub(crate) fn autocontrast(x: Tensor<4>) -> Tensor<4> {
-    let low = x.clone().min_dim(3).min_dim(2);
-    let high = x.clone().max_dim(3).max_dim(2);
-    let range = high - low.clone();
-    let flat = range.clone().equal_elem(0.0);
-    let low = low.mask_fill(flat.clone(), 0.0);
-    let range = range.mask_fill(flat, 1.0);
-    ((x - low) / range).clamp(0.0, 1.0)
+    let [n, channels, height, width] = x.dims();
+    let flat = x.reshape([n * channels, height * width]);
+    let low = flat.clone().min_dim(1);
+    let range = flat.clone().max_dim(1) - low.clone();
+    let constant = range.clone().equal_elem(0.0);
+    let low = low.mask_fill(constant.clone(), 0.0);
+    let scale = range.mask_fill(constant, 1.0).recip();
+    let ones = low.ones_like();
+    let weights = Tensor::cat(vec![scale.clone(), low * scale * -1.0], 1);
+    mix_rows(flat, ones, weights, Some([0.0, 1.0])).reshape([n, channels, height, width])
 }
 
 /// Each channel, of 256 levels, mapped so that its histogram is even.
@@ -132,13 +135,11 @@ pub(crate) fn sharpness(x: Tensor<4>, factor: Tensor<1>) -> Tensor<4> {
     if height < 3 || width < 3 {
         return x;
     }
-    let part = |dy: usize, dx: usize| {
-        x.clone().slice([0..n, 0..channels, dy..height - 2 + dy, dx..width - 2 + dx])
-    };
-    let mut sum = part(1, 1) * 4.0;
-    for at in 0..9 {
-        sum = sum + part(at / 3, at % 3);
-    }
+    let lines = |dy: usize| x.clone().narrow(2, dy, height - 2);
+    let lines = lines(0) + lines(1) + lines(2);
+    let columns = |dx: usize| lines.clone().narrow(3, dx, width - 2);
+    let middle = x.clone().slice([0..n, 0..channels, 1..height - 1, 1..width - 1]);
+    let sum = columns(0) + columns(1) + columns(2) + middle * 4.0;
     let inner = [0..n, 0..channels, 1..height - 1, 1..width - 1];
     let blurred = x.clone().slice_assign(inner, sum / 13.0);
     toward(x, blurred, factor)
