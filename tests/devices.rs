@@ -310,6 +310,17 @@ fn augmenters_and_plans_agree() {
             [values, read(gradient)].concat()
         });
     }
+    // Many levels, few, and one.
+    agree("equalised", |device| {
+        let levels = |i: usize| (i * i * 31 % 211 / [1, 40, 211][i / 900]) as f32 / 255.0;
+        let levels = TensorData::new((0..2700).map(levels).collect::<Vec<_>>(), [3, 900]);
+        let x = Tensor::<2>::from_data(levels, device);
+        let even = read(kernels::equalize_rows(x.clone()));
+        let tracked = Tensor::from_inner(x).require_grad();
+        close("tracked", &read(kernels::equalize_rows(tracked)), &even);
+        assert!(even[..900].contains(&1.0) && even[1800..].iter().all(|v| *v == 0.0));
+        even
+    });
     let x: Vec<f64> = rows(&Device::flex()).try_into_vec_as().unwrap();
     let x = ndarray::Array2::from_shape_vec((6, 4), x).unwrap();
     let plan = Smote::new().with_k(1).plan(&x, &y).unwrap();

@@ -12,7 +12,8 @@
 //! `Flex`; attention and what sums a row or a column are kernels on cards.
 //! [`normalized`], [`cosines`] and [`pairwise_cosines`] compare embeddings, [`gaussian_draw`] and
 //! [`gaussian_divergence`] are a variational autoencoder's, [`warp`] moves images, [`mix_rows`] and
-//! [`mix_pairs`] add them, and [`adam_step`] is a step of AdamW.
+//! [`mix_pairs`] add them, [`equalize_rows`] evens their histograms, and [`adam_step`] is a step
+//! of AdamW.
 //!
 //! Logits in half precision are computed, and the losses returned, in f32.
 //!
@@ -37,6 +38,7 @@ mod block;
 mod composed;
 #[cfg(feature = "cube")]
 mod cube;
+mod equalize;
 #[cfg(feature = "flex")]
 mod flex;
 mod gaussian;
@@ -56,6 +58,7 @@ mod warp;
 pub use adam::{AdamStep, adam_step};
 pub use binary::{BinaryFocal, binary_focal};
 pub use block::{add_norm, attention, dense, dropout, gelu};
+pub use equalize::equalize_rows;
 pub use gaussian::{gaussian_divergence, gaussian_draw};
 pub use mix::{mix_pairs, mix_parts, mix_rows};
 pub use normalized::{cosines, normalized, pairwise_cosines};

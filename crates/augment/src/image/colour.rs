@@ -2,7 +2,7 @@
 //! all.
 
 use burn::tensor::Tensor;
-use counterweight_kernels::{mix_parts, mix_rows};
+use counterweight_kernels::{equalize_rows, mix_parts, mix_rows};
 
 /// A list as `[.., 1, 1, 1]`.
 fn each(factor: Tensor<1>) -> Tensor<4> {
@@ -106,27 +106,9 @@ pub(crate) fn autocontrast(x: Tensor<4>) -> Tensor<4> {
 
 /// Each channel, of 256 levels, mapped so that its histogram is even.
 pub(crate) fn equalize(x: Tensor<4>) -> Tensor<4> {
-    let [n, channels, height, width] = x.dims();
-    let size = height * width;
-    let levels = (x.clone() * 255.0 + 1e-3).floor().clamp(0.0, 255.0);
-    let levels = levels.int().reshape([n * channels, size]);
-    let ones = Tensor::<2>::ones([n * channels, size], &x.device());
-    let empty = Tensor::<2>::zeros([n * channels, 256], &x.device());
-    let counts = empty.scatter(1, levels.clone(), ones, burn::tensor::IndexingUpdateOp::Add);
-    // The step is what all levels but the last that is in use share.
-    let indices = Tensor::<1, burn::tensor::Int>::arange(0..256, &x.device()).float();
-    let used = counts.clone().greater_elem(0.0).float();
-    let last = (used * indices.unsqueeze::<2>()).max_dim(1).int();
-    let last = counts.clone().gather(1, last);
-    let step = ((counts.clone().sum_dim(1) - last) / 255.0 + 1e-4).floor();
-    let before = counts.clone().cumsum(1) - counts;
-    let none = step.clone().equal_elem(0.0);
-    let divisor = step.clone().mask_fill(none.clone(), 1.0);
-    let table =
-        ((before + (step / 2.0).floor()) / divisor + 1e-4).floor().clamp(0.0, 255.0) / 255.0;
-    let even = table.gather(1, levels).reshape([n, channels, height, width]);
-    let keep = none.reshape([n, channels, 1, 1]).expand([n, channels, height, width]);
-    even.mask_where(keep, x)
+    let shape = x.dims();
+    let [n, channels, height, width] = shape;
+    equalize_rows(x.reshape([n * channels, height * width])).reshape(shape)
 }
 
 /// Away from the mean of the neighbours (factor above 1) or toward it; the border stays.

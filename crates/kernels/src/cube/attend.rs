@@ -391,12 +391,11 @@ struct Sizes {
 }
 
 impl Sizes {
-    fn new(qkv: &CubeTensor, mask: &CubeTensor, heads: Heads) -> Option<Self> {
-        let (shape, masked) = (qkv.shape(), mask.shape());
-        let (mut rows, kind) = Rows::alike(&[qkv])?;
-        let depth = shape[1] / 3 / heads.count;
-        rows.vector = if depth.is_multiple_of(4) { 4 } else { 1 };
-        Some(Self { rows, kind, heads, tasks: masked[0] * heads.count, length: masked[1], depth })
+    fn new(qkv: &CubeTensor, mask: &CubeTensor, heads: Heads, kind: ElemType) -> Self {
+        let masked = mask.shape();
+        let depth = qkv.shape()[1] / 3 / heads.count;
+        let rows = Rows::by_vectors(qkv, if depth.is_multiple_of(4) { 4 } else { 1 });
+        Self { rows, kind, heads, tasks: masked[0] * heads.count, length: masked[1], depth }
     }
 
     fn parts(&self) -> usize {
@@ -422,10 +421,8 @@ impl Sizes {
     }
 
     /// A matrix of a number for each query and column of a head, and the vectors between rows.
-    fn narrow(&self, x: CubeTensor) -> Option<(CubeTensor, u32)> {
-        let (mut rows, _) = Rows::alike(&[&x])?;
-        rows.vector = self.rows.vector;
-        Some(rows.spaced(x))
+    fn narrow(&self, x: CubeTensor) -> (CubeTensor, u32) {
+        Rows::by_vectors(&x, self.rows.vector).spaced(x)
     }
 }
 
@@ -441,8 +438,9 @@ pub(super) fn attend(
     qkv: CubeTensor,
     mask: CubeTensor,
     heads: Heads,
-) -> Option<(CubeTensor, CubeTensor, CubeTensor)> {
-    let sizes = Sizes::new(&qkv, &mask, heads)?;
+    kind: ElemType,
+) -> (CubeTensor, CubeTensor, CubeTensor) {
+    let sizes = Sizes::new(&qkv, &mask, heads, kind);
     let drawn = match heads.dropout > 0.0 {
         true => CubeBackend::float_random(
             [2].into(),
@@ -479,17 +477,18 @@ pub(super) fn attend(
         heads.dropout > 0.0,
         sizes.kind,
     );
-    Some((out, lse, drawn))
+    (out, lse, drawn)
 }
 
 /// The gradient of `qkv`, from `[qkv, mask, out, lse, drawn, grad]`.
 pub(super) fn backward(
     [qkv, mask, out, lse, drawn, grad]: [CubeTensor; 6],
     heads: Heads,
-) -> Option<CubeTensor> {
-    let sizes = Sizes::new(&qkv, &mask, heads)?;
-    let (out, out_stride) = sizes.narrow(out)?;
-    let (grad, grad_stride) = sizes.narrow(grad)?;
+    kind: ElemType,
+) -> CubeTensor {
+    let sizes = Sizes::new(&qkv, &mask, heads, kind);
+    let (out, out_stride) = sizes.narrow(out);
+    let (grad, grad_stride) = sizes.narrow(grad);
     let slopes = sizes.rows.lines(qkv.shape()[0], qkv.dtype);
     let totals = list(&qkv, sizes.tasks * sizes.length);
     let (threshold, kept) = sizes.keep();
@@ -547,5 +546,5 @@ pub(super) fn backward(
         heads.dropout > 0.0,
         sizes.kind,
     );
-    Some(slopes)
+    slopes
 }

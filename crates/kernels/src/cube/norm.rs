@@ -1,4 +1,5 @@
-//! The layer norm of a sum, and sums of columns. Any float type, computed in f32.
+//! The block's operations: the layer norm of a sum, and sums of columns, any float type computed in f32;
+//! attention is beside this.
 
 use burn::backend::TensorMetadata;
 use burn::tensor::DType;
@@ -8,7 +9,7 @@ use cubecl::ir::{ElemType, FloatKind};
 use cubecl::prelude::*;
 
 use super::attend;
-use super::rows::{Rows, Share, contiguous, row, total};
+use super::rows::{Rows, Share, contiguous, float, row, total};
 use crate::block::{BlockOps, Heads, composed, serves};
 
 type Three = (CubeTensor, CubeTensor, CubeTensor);
@@ -351,12 +352,12 @@ impl BlockOps for CubeBackend {
     }
 
     fn attend_state(qkv: CubeTensor, mask: CubeTensor, heads: Heads) -> Three {
-        if serves(&qkv.shape(), qkv.dtype, &mask.shape(), heads) {
-            if let Some(three) = attend::attend(qkv.clone(), mask.clone(), heads) {
-                return three;
+        match float(qkv.dtype) {
+            Some(kind) if serves(&qkv.shape(), qkv.dtype, &mask.shape(), heads) => {
+                attend::attend(qkv, mask, heads, kind)
             }
+            _ => composed::attend::<Self>(qkv, mask, heads),
         }
-        composed::attend::<Self>(qkv, mask, heads)
     }
 
     fn attend_backward(
@@ -368,12 +369,11 @@ impl BlockOps for CubeBackend {
         heads: Heads,
         grad: CubeTensor,
     ) -> CubeTensor {
-        if serves(&qkv.shape(), qkv.dtype, &mask.shape(), heads) {
-            let all = [&qkv, &mask, &out, &lse, &drawn, &grad].map(Clone::clone);
-            if let Some(slopes) = attend::backward(all, heads) {
-                return slopes;
+        match float(qkv.dtype) {
+            Some(kind) if serves(&qkv.shape(), qkv.dtype, &mask.shape(), heads) => {
+                attend::backward([qkv, mask, out, lse, drawn, grad], heads, kind)
             }
+            _ => composed::attend_backward::<Self>(qkv, mask, out, lse, drawn, heads, grad),
         }
-        composed::attend_backward::<Self>(qkv, mask, out, lse, drawn, heads, grad)
     }
 }

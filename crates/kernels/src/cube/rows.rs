@@ -153,6 +153,14 @@ impl Rows {
         Some(Self { client, rows, columns, vector, lanes, share, device })
     }
 
+    /// Rows of which a kernel reads so many numbers at once, whoever its units are.
+    pub(super) fn by_vectors(first: &CubeTensor, vector: usize) -> Self {
+        let shape = first.shape();
+        let (client, device) = (first.client.clone(), first.device.clone());
+        let (rows, columns, share) = (shape[0], shape[1], Share::Alone);
+        Self { client, rows, columns, vector, lanes: 1, share, device }
+    }
+
     pub(super) fn vectors(&self) -> usize {
         self.columns / self.vector
     }
