@@ -129,7 +129,9 @@ impl Rows {
     fn shaped(first: &CubeTensor) -> Option<Self> {
         let shape = first.shape();
         let [rows, columns] = [shape[0], shape[1]];
-        if rows == 0 || columns == 0 || rows * columns >= u32::MAX as usize {
+        // Kernels count on the highest bit of the rows being 0.
+        let counted = (1..=i32::MAX as usize).contains(&rows) && columns > 0;
+        if !counted || rows * columns >= u32::MAX as usize {
             return None;
         }
         let properties = first.client.properties();
