@@ -2,7 +2,7 @@
 milliseconds, and texts a second. Means, as criterion gives, since what is drawn decides on the time.
 
 torchvision draws once for a whole batch, so that it is timed both so and image by image, which is
-what draws anew for every image as ours does.
+what draws anew for every image, as ours does but with `per_batch`.
 
 pip install torch==2.15.0 torchvision==0.29.2 nlpaug==1.1.11
 OMP_NUM_THREADS=2 python benches/peers/augment_torch.py

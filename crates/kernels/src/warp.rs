@@ -204,8 +204,8 @@ mod flex {
         #[inline(always)]
         fn along(at: f32, size: usize) -> ([u32; 2], [f32; 2]) {
             let last = size as f32;
-            // Not below 0, a number is cut as it is rounded down, without a call of the C library.
-            let moved = (at + 2.0).max(0.0).min(last + 2.0);
+            // Not below 0, a number is cut as it is rounded down, without a call of the C library. NaN stays.
+            let moved = (at + 2.0).clamp(0.0, last + 2.0);
             let first = moved as i32;
             let share = moved - first as f32;
             let inside = |i: i32| if i >= 0 && i < size as i32 { 1.0 } else { 0.0 };

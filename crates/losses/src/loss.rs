@@ -118,7 +118,7 @@ pub trait Loss: Debug + Send + Sync {
             Reduction::WeightedMean => match weights {
                 None => mean(losses),
                 Some(weights) => {
-                    let total = weights.sum();
+                    let total = sum(weights);
                     let none = total.clone().equal_scalar(0.0);
                     sum(losses) / total.mask_fill(none, 1.0)
                 }

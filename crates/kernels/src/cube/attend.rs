@@ -94,6 +94,28 @@ fn load<F: Float, N: Size>(
     out
 }
 
+/// A head's part of the rows from `begin`, times `by`, into a tile; behind the last row that one again.
+#[cube]
+#[allow(clippy::too_many_arguments)]
+fn fill<F: Float, N: Size>(
+    rows: &mut Shared<[Vector<f32, N>]>,
+    x: &[Vector<F, N>],
+    start: usize,
+    stride: usize,
+    begin: usize,
+    last: usize,
+    by: f32,
+    #[comptime] parts: usize,
+    #[comptime] tile: usize,
+) {
+    let mut at = UNIT_POS_X as usize;
+    while at < tile * parts {
+        let from = start + min(begin + at / parts, last) * stride + at % parts;
+        rows[at] = Vector::<f32, N>::cast_from(x[from]) * Vector::new(by);
+        at += UNITS;
+    }
+}
+
 #[cube]
 fn zeros<N: Size>(#[comptime] parts: usize) -> Array<Vector<f32, N>> {
     let mut out = Array::<Vector<f32, N>>::new(parts);
@@ -157,14 +179,9 @@ fn forward<F: Float, N: Size>(
     let mut begin = 0usize;
     while begin < length {
         sync_cube();
-        let mut at = UNIT_POS_X as usize;
-        while at < tile * parts {
-            let key = first + min(begin + at / parts, length - 1);
-            let from = key * stride + column + at % parts;
-            keys[at] = Vector::<f32, N>::cast_from(qkv[from + width]);
-            values[at] = Vector::<f32, N>::cast_from(qkv[from + 2 * width]);
-            at += UNITS;
-        }
+        let (start, last) = (first * stride + column, length - 1);
+        fill::<F, N>(&mut keys, qkv, start + width, stride, begin, last, 1.0f32, parts, tile);
+        fill::<F, N>(&mut values, qkv, start + 2 * width, stride, begin, last, 1.0f32, parts, tile);
         if (UNIT_POS_X as usize) < tile {
             seen[UNIT_POS_X as usize] = mask[first + min(begin + UNIT_POS_X as usize, length - 1)];
         }
@@ -260,14 +277,9 @@ fn to_queries<F: Float, N: Size>(
     let mut begin = 0usize;
     while begin < length {
         sync_cube();
-        let mut at = UNIT_POS_X as usize;
-        while at < tile * parts {
-            let key = first + min(begin + at / parts, length - 1);
-            let from = key * stride + column + at % parts;
-            keys[at] = Vector::<f32, N>::cast_from(qkv[from + width]);
-            values[at] = Vector::<f32, N>::cast_from(qkv[from + 2 * width]);
-            at += UNITS;
-        }
+        let (start, last) = (first * stride + column, length - 1);
+        fill::<F, N>(&mut keys, qkv, start + width, stride, begin, last, 1.0f32, parts, tile);
+        fill::<F, N>(&mut values, qkv, start + 2 * width, stride, begin, last, 1.0f32, parts, tile);
         if (UNIT_POS_X as usize) < tile {
             seen[UNIT_POS_X as usize] = mask[first + min(begin + UNIT_POS_X as usize, length - 1)];
         }
@@ -332,22 +344,22 @@ fn to_keys<F: Float, N: Size>(
     let mut queries = Shared::<[Vector<f32, N>]>::new_slice(tile * parts);
     let mut steep = Shared::<[Vector<f32, N>]>::new_slice(tile * parts);
     let mut sums = Shared::<[f32]>::new_slice(tile);
+    let mut seeds = Shared::<[u32]>::new_slice(tile);
     let mut wholes = Shared::<[f32]>::new_slice(tile);
     let mut begin = 0usize;
     while begin < length {
         sync_cube();
-        let mut at = UNIT_POS_X as usize;
-        while at < tile * parts {
-            let (from, part) = (first + min(begin + at / parts, length - 1), at % parts);
-            let query = Vector::<f32, N>::cast_from(qkv[from * stride + column + part]);
-            queries[at] = query * Vector::new(scale);
-            let slope = grad[from * grad_stride as usize + column + part];
-            steep[at] = Vector::<f32, N>::cast_from(slope);
-            at += UNITS;
-        }
+        let (start, last) = (first * stride + column, length - 1);
+        fill::<F, N>(&mut queries, qkv, start, stride, begin, last, scale, parts, tile);
+        let beside = grad_stride as usize;
+        let start = first * beside + column;
+        fill::<F, N>(&mut steep, grad, start, beside, begin, last, 1.0f32, parts, tile);
         if (UNIT_POS_X as usize) < tile {
             let from = task * length + min(begin + UNIT_POS_X as usize, length - 1);
             sums[UNIT_POS_X as usize] = lse[from];
+            if comptime!(drops) {
+                seeds[UNIT_POS_X as usize] = seed(drawn, from);
+            }
             wholes[UNIT_POS_X as usize] = totals[from];
         }
         sync_cube();
@@ -362,8 +374,7 @@ fn to_keys<F: Float, N: Size>(
                 let mut along = dot::<N>(&value, &steep, i, parts);
                 let mut used = weight;
                 if comptime!(drops) {
-                    let seed_of = seed(drawn, task * length + begin + i);
-                    let stays = factor(seed_of, own, threshold, kept);
+                    let stays = factor(seeds[i], own, threshold, kept);
                     along *= stays;
                     used *= stays;
                 }
@@ -451,7 +462,7 @@ pub(super) fn attend(
         false => CubeBackend::float_zeros([2].into(), &qkv.device(), burn::tensor::FloatDType::F32),
     };
     let count = sizes.tasks / heads.count * sizes.length;
-    let out = sizes.rows.matrix([count, heads.count * sizes.depth], qkv.dtype);
+    let out = sizes.rows.empty([count, heads.count * sizes.depth], qkv.dtype);
     let lse = list(&qkv, sizes.tasks * sizes.length);
     let (threshold, kept) = sizes.keep();
     let (qkv, stride) = sizes.rows.spaced(qkv);

@@ -241,11 +241,7 @@ impl Rows {
     }
 
     /// Room for a matrix.
-    pub(super) fn matrix(&self, shape: [usize; 2], dtype: DType) -> CubeTensor {
-        self.empty(shape, dtype)
-    }
-
-    fn empty(&self, shape: [usize; 2], dtype: DType) -> CubeTensor {
+    pub(super) fn empty(&self, shape: [usize; 2], dtype: DType) -> CubeTensor {
         let (client, device) = (self.client.clone(), self.device.clone());
         empty_device_contiguous_dtype(client, device, shape.into(), dtype)
     }

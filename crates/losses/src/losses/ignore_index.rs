@@ -87,7 +87,7 @@ impl Loss for IgnoreIndex {
         match (reduction, divisor) {
             _ if empty => sum(losses),
             (_, Some(weights)) => {
-                let total = weights.sum();
+                let total = sum(weights);
                 let none = total.clone().equal_scalar(0.0);
                 sum(losses) / total.mask_fill(none, 1.0)
             }
