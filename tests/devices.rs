@@ -310,6 +310,28 @@ fn augmenters_and_plans_agree() {
             [values, read(gradient)].concat()
         });
     }
+    agree("recoloured", |device| {
+        use kernels::Recolour::{Erase, Hue, Posterize, Solarize};
+        let all =
+            [(Hue, [0.3, -0.4, 0.0]), (Posterize, [16.0, 1.0, 8.0]), (Solarize, [0.5, 0.0, 1.0])];
+        let made = all.map(|(change, own)| {
+            // Of any hue, and grey from some pixel on.
+            let value = |i: usize| [i * 31 % 97, 40][usize::from(i % 50 > 44)] as f32 / 97.0;
+            let x = TensorData::new((0..450).map(value).collect::<Vec<_>>(), [3, 150]);
+            let x = Tensor::<2>::from_data(x, device);
+            let own = Tensor::<1>::from_floats(own, device).reshape([3, 1]);
+            let changed = read(kernels::recolour(x.clone(), own.clone(), change));
+            let tracked = Tensor::from_inner(x).require_grad();
+            let tracked = kernels::recolour(tracked, Tensor::from_inner(own), change);
+            close("tracked", &read(tracked), &changed);
+            changed
+        });
+        let x = Tensor::<1>::from_floats([1.0, 2.0, 3.0, -4.0], device).reshape([2, 2]);
+        let mask = Tensor::<1>::from_floats([0.0, 1.0], device).reshape([1, 2]);
+        let erased = read(kernels::recolour(x, mask, Erase));
+        assert_eq!(erased, [1.0, 0.0, 3.0, 0.0]);
+        made.concat()
+    });
     // Many levels, few, and one.
     agree("equalised", |device| {
         let levels = |i: usize| (i * i * 31 % 211 / [1, 40, 211][i / 900]) as f32 / 255.0;

@@ -45,22 +45,56 @@ pub fn filled<T: Copy + Send + Sync>(
     parallel: bool,
     f: impl Fn(usize, &mut [T]) + Sync,
 ) -> Vec<T> {
+    by_chunk(len, chunk, parallel, |i, place| {
+        for value in place.iter_mut() {
+            value.write(zero);
+        }
+        // SAFETY: all of the chunk was written just now.
+        f(i, unsafe { place.assume_init_mut() });
+    })
+}
+
+/// A copy of `values`, changed `chunk` at a time by `f(number of the chunk, chunk)`: each chunk is
+/// copied when it is its turn, as [`filled`] clears it.
+///
+/// ```
+/// let doubled = counterweight_core::pages::changed(&[1, 2, 3], 2, false, |_, chunk| {
+///     chunk.iter_mut().for_each(|v| *v *= 2);
+/// });
+/// assert_eq!(doubled, [2, 4, 6]);
+/// ```
+///
+/// # Panics
+/// When `chunk` is 0 and there are values.
+pub fn changed<T: Copy + Send + Sync>(
+    values: &[T],
+    chunk: usize,
+    parallel: bool,
+    f: impl Fn(usize, &mut [T]) + Sync,
+) -> Vec<T> {
+    by_chunk(values.len(), chunk, parallel, |i, place| {
+        let from = &values[i * chunk..][..place.len()];
+        f(i, place.write_copy_of_slice(from));
+    })
+}
+
+/// `write` must write all of the chunk that it is given.
+#[expect(unsafe_code, reason = "small results of kernels take half the time with it")]
+fn by_chunk<T: Send>(
+    len: usize,
+    chunk: usize,
+    parallel: bool,
+    write: impl Fn(usize, &mut [MaybeUninit<T>]) + Sync,
+) -> Vec<T> {
     let mut memory = with_capacity(len);
     if len > 0 {
-        let fill = |(i, chunk): (usize, &mut [MaybeUninit<T>])| {
-            for value in chunk.iter_mut() {
-                value.write(zero);
-            }
-            // SAFETY: all of the chunk was written just now.
-            f(i, unsafe { chunk.assume_init_mut() });
-        };
-        let unwritten = &mut memory.spare_capacity_mut()[..len];
+        let place = &mut memory.spare_capacity_mut()[..len];
         if parallel {
-            unwritten.par_chunks_mut(chunk).enumerate().for_each(fill);
+            place.par_chunks_mut(chunk).enumerate().for_each(|(i, place)| write(i, place));
         } else {
-            unwritten.chunks_mut(chunk).enumerate().for_each(fill);
+            place.chunks_mut(chunk).enumerate().for_each(|(i, place)| write(i, place));
         }
-        // SAFETY: the chunks are the first `len` values, and every one was written.
+        // SAFETY: the chunks are the first `len` values, and `write` wrote every one.
         unsafe { memory.set_len(len) };
     }
     memory
@@ -110,6 +144,12 @@ mod tests {
                 });
                 assert!(found.iter().enumerate().all(|(i, v)| *v == i as u32));
                 assert_eq!(found.len(), len);
+                let next = changed(&found, chunk, parallel, |i, values| {
+                    assert_eq!(values.first(), Some(&((i * chunk) as u32)));
+                    values.iter_mut().for_each(|v| *v += 1);
+                });
+                assert!(next.iter().zip(&found).all(|(a, b)| *a == b + 1));
+                assert_eq!(next.len(), len);
             }
         }
         assert_eq!(zeros(5, ()).len(), 5);

@@ -12,8 +12,8 @@
 //! `Flex`; attention and what sums a row or a column are kernels on cards.
 //! [`normalized`], [`cosines`] and [`pairwise_cosines`] compare embeddings, [`gaussian_draw`] and
 //! [`gaussian_divergence`] are a variational autoencoder's, [`warp`] moves images, [`mix_rows`] and
-//! [`mix_pairs`] add them, [`equalize_rows`] evens their histograms, and [`adam_step`] is a step
-//! of AdamW.
+//! [`mix_pairs`] add them, [`recolour`] and [`equalize_rows`] change their values, and
+//! [`adam_step`] is a step of AdamW.
 //!
 //! Logits in half precision are computed, and the losses returned, in f32.
 //!
@@ -47,6 +47,7 @@ mod normalized;
 mod ops;
 mod plain;
 mod real;
+mod recolour;
 #[cfg(feature = "flex")]
 mod rows;
 mod softmax;
@@ -62,6 +63,7 @@ pub use equalize::equalize_rows;
 pub use gaussian::{gaussian_divergence, gaussian_draw};
 pub use mix::{mix_pairs, mix_parts, mix_rows};
 pub use normalized::{cosines, normalized, pairwise_cosines};
+pub use recolour::{Recolour, recolour};
 pub use softmax::{contrast, log_prob, log_softmax, soft_cross_entropy, widen};
 pub use total::{mean, sum};
 pub use warp::warp;

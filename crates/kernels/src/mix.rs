@@ -234,7 +234,7 @@ mod flex {
     use super::{IntTensor, MixOps, composed, pairs_composed, parts_composed};
     use crate::flex::class_ids;
     use crate::real::{change, fill};
-    use crate::rows::{Float, change_rows, fill_rows, own_values, shape, tensor, values};
+    use crate::rows::{Float, changed_rows, fill_rows, shape, tensor, values};
 
     impl MixOps for Flex {
         fn mix_pairs(x: Float, partners: IntTensor<Self>, weights: Float) -> Float {
@@ -269,73 +269,36 @@ mod flex {
             if [&x, &y, &weights].iter().any(|t| t.dtype() != DType::F32) {
                 return composed::<Self>(x, y, weights, range);
             }
-            let [mut x, y, weights] = [x, y, weights].map(|t| t.to_contiguous());
-            let ((rows, width), (_, period)) = (shape(&x), shape(&y));
+            let [y, weights] = [y, weights].map(|t| t.to_contiguous());
+            let period = shape(&y).1;
             let [low, high] = range.unwrap_or([f64::NEG_INFINITY, f64::INFINITY]);
             let (low, high) = (low as f32, high as f32);
             let (y, weights) = (values::<f32>(&y), values::<f32>(&weights));
-            let of = |row: usize| (weights[2 * row], weights[2 * row + 1]);
-            if let Some(x) = own_values::<f32>(&mut x) {
-                change_rows(
-                    x,
-                    width,
-                    2 * width,
-                    #[inline(always)]
-                    |row, x: &mut [f32]| {
-                        let (a, b) = of(row);
-                        let y = &y[row * period..(row + 1) * period];
-                        if let [y] = y {
-                            change(
-                                x,
-                                [],
-                                #[inline(always)]
-                                |x, []| within(a * x + b * y, low, high),
-                            );
-                            return;
-                        }
-                        for x in x.chunks_exact_mut(period) {
-                            change(
-                                x,
-                                [y],
-                                #[inline(always)]
-                                |x, [y]| within(a * x + b * y, low, high),
-                            );
-                        }
-                    },
-                );
-            } else {
-                let x = values::<f32>(&x);
-                let out = fill_rows(
-                    rows,
-                    width,
-                    2 * width,
-                    #[inline(always)]
-                    |row, out: &mut [f32]| {
-                        let (a, b) = of(row);
-                        let x = &x[row * width..(row + 1) * width];
-                        let y = &y[row * period..(row + 1) * period];
-                        if let [y] = y {
-                            fill(
-                                out,
-                                [x],
-                                #[inline(always)]
-                                |[x]| within(a * x + b * y, low, high),
-                            );
-                            return;
-                        }
-                        for (out, x) in out.chunks_exact_mut(period).zip(x.chunks_exact(period)) {
-                            fill(
-                                out,
-                                [x, y],
-                                #[inline(always)]
-                                |[x, y]| within(a * x + b * y, low, high),
-                            );
-                        }
-                    },
-                );
-                return tensor(out, rows, width);
-            }
-            x
+            changed_rows(
+                x,
+                #[inline(always)]
+                |row, x| {
+                    let (a, b) = (weights[2 * row], weights[2 * row + 1]);
+                    let y = &y[row * period..(row + 1) * period];
+                    if let [y] = y {
+                        change(
+                            x,
+                            [],
+                            #[inline(always)]
+                            |x, []| within(a * x + b * y, low, high),
+                        );
+                        return;
+                    }
+                    for x in x.chunks_exact_mut(period) {
+                        change(
+                            x,
+                            [y],
+                            #[inline(always)]
+                            |x, [y]| within(a * x + b * y, low, high),
+                        );
+                    }
+                },
+            )
         }
 
         fn mix_parts(x: Float, weights: Vec<f64>) -> Float {

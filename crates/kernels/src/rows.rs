@@ -112,6 +112,24 @@ pub(crate) fn change_rows<T: Real>(
     change_blocks(out, width, columns, by_rows(width, f));
 }
 
+/// A matrix whose rows `f(row, numbers)` changed: in their place where nobody else holds them, else
+/// in a copy that is made row by row.
+pub(crate) fn changed_rows(x: Float, f: impl Fn(usize, &mut [f32]) + Sync) -> Float {
+    let mut x = x.to_contiguous();
+    let (rows, width) = shape(&x);
+    if let Some(own) = own_values::<f32>(&mut x) {
+        change_rows(own, width, 2 * width, f);
+        return x;
+    }
+    let chunk = rows_of_task(2 * width);
+    let parallel = many(2 * rows * width, rows.div_ceil(chunk));
+    let f = by_rows(width, f);
+    let out = pages::changed(values::<f32>(&x), chunk * width, parallel, |i, out| {
+        Arch::new().dispatch(Task { out, first: i * chunk, f: &f });
+    });
+    tensor(out, rows, width)
+}
+
 /// As [`change_rows`], by many rows at a time: `f(first row, rows)`.
 pub(crate) fn change_blocks<T: Real>(
     out: &mut [T],

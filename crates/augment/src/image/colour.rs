@@ -1,13 +1,19 @@
 //! Changes of values, as torchvision defines them: images in `[0, 1]`, one factor per image or for
 //! all.
 
-use burn::tensor::Tensor;
-use counterweight_kernels::{equalize_rows, mix_parts, mix_rows};
+use burn::tensor::{Bool, Tensor};
+use counterweight_kernels::{Recolour, equalize_rows, mix_parts, mix_rows, recolour};
 
-/// A list as `[.., 1, 1, 1]`.
-fn each(factor: Tensor<1>) -> Tensor<4> {
-    let n = factor.dims()[0];
-    factor.reshape([n, 1, 1, 1])
+fn recoloured(x: Tensor<4>, own: Tensor<2>, change: Recolour) -> Tensor<4> {
+    let shape = x.dims();
+    let [n, channels, height, width] = shape;
+    recolour(x.reshape([n, channels * height * width]), own, change).reshape(shape)
+}
+
+/// 0 where the mask, `[batch or 1, 1, height, width]`, is true.
+pub(crate) fn erase(x: Tensor<4>, mask: Tensor<4, Bool>) -> Tensor<4> {
+    let own = mask.float().cast(x.dtype()).flatten::<3>(1, 2).flatten(1, 2);
+    recoloured(x, own, Recolour::Erase)
 }
 
 /// `f x + (1 − f) other`, kept in `[0, 1]`; `other` has one number per image, one channel, or all.
@@ -54,40 +60,19 @@ pub(crate) fn hue(x: Tensor<4>, turn: Tensor<1>) -> Tensor<4> {
     if x.dims()[1] != 3 {
         return x;
     }
-    let [r, g, b] = [0, 1, 2].map(|at| x.clone().narrow(1, at, 1));
-    let high = x.clone().max_dim(1);
-    let low = x.min_dim(1);
-    let range = high.clone() - low;
-    let flat = range.clone().equal_elem(0.0);
-    let divisor = range.clone().mask_fill(flat, 1.0);
-    let [rc, gc, bc] = [&r, &g, &b].map(|c| (high.clone() - c.clone()) / divisor.clone());
-    let is_red = r.equal(high.clone());
-    let is_green = g.equal(high.clone()).bool_and(is_red.clone().bool_not());
-    let from_blue = gc.clone() - rc.clone() + 4.0;
-    let sector = from_blue.mask_where(is_green, rc - bc.clone() + 2.0).mask_where(is_red, bc - gc);
-    let hue = sector + 6.0 + each(turn * 6.0);
-    // Each channel falls from the highest value by a trapezium of the hue.
-    let channel = |shift: f64| {
-        let k = (hue.clone() + shift).remainder_scalar(6.0);
-        let fall = k.clone().min_pair(k * -1.0 + 4.0).clamp(0.0, 1.0);
-        high.clone() - range.clone() * fall
-    };
-    Tensor::cat(vec![channel(5.0), channel(3.0), channel(1.0)], 1).clamp(0.0, 1.0)
+    recoloured(x, turn.reshape([-1, 1]), Recolour::Hue)
 }
 
 /// 1 − x where x is at least the threshold.
 pub(crate) fn solarize(x: Tensor<4>, threshold: Tensor<1>) -> Tensor<4> {
-    let limit = each(threshold).expand(x.dims());
-    let bright = x.clone().greater_equal(limit);
-    x.clone().mask_where(bright, 1.0 - x)
+    recoloured(x, threshold.reshape([-1, 1]), Recolour::Solarize)
 }
 
 /// The highest of eight bits of each value.
 pub(crate) fn posterize(x: Tensor<4>, bits: Tensor<1>) -> Tensor<4> {
     let dropped: Tensor<1> = 8.0 - bits.round();
-    let step = each((dropped * std::f64::consts::LN_2).exp().round());
-    // What a product of float loses must not cost a level.
-    ((x * 255.0 + 1e-3).floor() / step.clone()).floor() * step / 255.0
+    let step = (dropped * std::f64::consts::LN_2).exp().round();
+    recoloured(x, step.reshape([-1, 1]), Recolour::Posterize)
 }
 
 /// Each channel stretched to `[0, 1]`; a constant one stays.

@@ -368,10 +368,10 @@ fn values(
             let rectangles: Vec<Rectangle> = (0..draws).map(draw).collect();
             let chosen = signs(*probability, strength, draws, rng).lower_elem(0.0);
             let own = chosen.dims()[0];
-            let chosen = chosen.reshape([own, 1, 1, 1]).expand([own, 1, height, width]);
+            let shape = [own.max(draws), 1, height, width];
+            let chosen = chosen.reshape([own, 1, 1, 1]).expand(shape);
             let mask = rectangle_mask(&rectangles, [height, width], &device);
-            let mask = mask.expand([own, 1, height, width]).bool_and(chosen);
-            images.mask_fill(mask.expand([rows, channels, height, width]), 0.0)
+            colour::erase(images, mask.expand(shape).bool_and(chosen))
         }
         ImageTransform::RandAugment(config) => config.apply(images, strength, draws, rng),
         _ => images,
