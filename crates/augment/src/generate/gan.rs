@@ -15,7 +15,7 @@ use super::layers::{
 use super::resume::{Checkpoint, State};
 use super::store::Stored;
 use super::training::{
-    Batches, Drawn, Schedule, Training, Watch, like_real, of_class, on_two_threads, positive, tell,
+    Batches, Drawn, Schedule, Training, Watch, like_real, of_class, on_one_thread, positive, tell,
 };
 use super::{Generator, stream};
 use crate::Result;
@@ -303,7 +303,7 @@ fn fit(
     let every = settings.normalisation == Normalisation::Modes;
     let batches =
         Batches::new(&training, settings.normalisation, &settings.schedule, every, device);
-    on_two_threads(|| train(settings, training, &batches, progress))
+    on_one_thread(|| train(settings, training, &batches, progress))
 }
 
 fn train(

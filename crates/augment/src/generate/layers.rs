@@ -4,7 +4,7 @@ use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use counterweight_core::{Rng, SplitMix, derive};
 use counterweight_kernels::{AdamStep, adam_step, dense, soft_cross_entropy};
 use rand::RngExt;
-use rand_distr::{Distribution, Exp1, StandardNormal};
+use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 
 use super::codec::Group;
@@ -213,28 +213,45 @@ fn drawn(
     columns: usize,
     rng: &mut Rng,
     device: &Device,
-    draw: impl Fn(&mut SplitMix) -> f32 + Sync,
+    fill: impl Fn(&mut [f32], SplitMix) + Sync,
 ) -> Tensor<2> {
     const PIECE: usize = 1 << 13;
     let mut values = vec![0f32; rows * columns];
     let seed = rng.random::<u64>();
     values.par_chunks_mut(PIECE).enumerate().for_each(|(at, piece)| {
-        let mut rng = SplitMix::new(derive(seed, at as u64));
-        piece.fill_with(|| draw(&mut rng));
+        fill(piece, SplitMix::new(derive(seed, at as u64)));
     });
     upload(values, columns, device)
 }
 
-/// Standard normal numbers.
-pub(crate) fn normal(rows: usize, columns: usize, rng: &mut Rng, device: &Device) -> Tensor<2> {
-    drawn(rows, columns, rng, device, |rng| StandardNormal.sample(rng))
+/// Numbers of `(0, 1)`: the middles of 2²³ equal parts, two of each 64 bits.
+fn uniform(values: &mut [f32], mut rng: SplitMix) {
+    const BITS: u32 = 23;
+    let part = |bits: u64| {
+        let bits = bits as u32 & ((1 << BITS) - 1);
+        (bits as f32 + 0.5) / (1 << BITS) as f32
+    };
+    for pair in values.chunks_mut(2) {
+        let bits = rng.random::<u64>();
+        pair[0] = part(bits >> 41);
+        if let Some(second) = pair.get_mut(1) {
+            *second = part(bits >> 9);
+        }
+    }
 }
 
-/// Gumbel noise, `−ln e` with e of the exponential distribution.
+/// Standard normal numbers.
+pub(crate) fn normal(rows: usize, columns: usize, rng: &mut Rng, device: &Device) -> Tensor<2> {
+    drawn(rows, columns, rng, device, |values, mut rng| {
+        values.fill_with(|| StandardNormal.sample(&mut rng));
+    })
+}
+
+/// Gumbel noise.
 pub(crate) fn gumbel(rows: usize, columns: usize, rng: &mut Rng, device: &Device) -> Tensor<2> {
-    drawn(rows, columns, rng, device, |rng| {
-        let e: f32 = Exp1.sample(rng);
-        -e.max(f32::MIN_POSITIVE).ln()
+    drawn(rows, columns, rng, device, |values, rng| {
+        uniform(values, rng);
+        counterweight_kernels::gumbel(values);
     })
 }
 
@@ -248,7 +265,12 @@ pub(crate) fn dropout_mask(
 ) -> Tensor<2> {
     let kept = (1.0 / (1.0 - share)) as f32;
     let share = share as f32;
-    drawn(rows, columns, rng, device, |rng| if rng.random::<f32>() < share { 0.0 } else { kept })
+    drawn(rows, columns, rng, device, |values, rng| {
+        uniform(values, rng);
+        for value in values {
+            *value = if *value < share { 0.0 } else { kept };
+        }
+    })
 }
 
 /// Rows of numbers on a device.

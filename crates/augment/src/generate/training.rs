@@ -86,11 +86,10 @@ impl Schedule {
     }
 }
 
-/// Runs a training on two threads of the CPU at most: its products are small, a second thread takes a
-/// fifth of the time off, and several trainings can run side by side.
-pub(crate) fn on_two_threads<T: Send>(train: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-    let threads = rayon::current_num_threads().min(2);
-    match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
+/// Runs a training on one thread of the CPU: its operations are so small that waking a second thread
+/// takes as long as the second thread saves, and several trainings can run side by side.
+pub(crate) fn on_one_thread<T: Send>(train: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    match rayon::ThreadPoolBuilder::new().num_threads(1).build() {
         Ok(pool) => pool.install(train),
         Err(_) => train(),
     }

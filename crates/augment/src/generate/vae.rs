@@ -11,7 +11,7 @@ use super::layers::{Adam, Weights, blocks_loss, finite, gumbel, layer, normal, n
 use super::resume::{Checkpoint, State};
 use super::store::Stored;
 use super::training::{
-    Batches, Schedule, Training, Watch, like_real, of_class, on_two_threads, positive, tell,
+    Batches, Schedule, Training, Watch, like_real, of_class, on_one_thread, positive, tell,
 };
 use super::{Generator, stream};
 use crate::Result;
@@ -270,7 +270,7 @@ fn fit(
     settings.check()?;
     let batches =
         Batches::new(&training, settings.normalisation, &settings.schedule, false, device);
-    on_two_threads(|| train(settings, training, &batches, progress))
+    on_one_thread(|| train(settings, training, &batches, progress))
 }
 
 fn train(
