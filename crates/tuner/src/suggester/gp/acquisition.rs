@@ -159,7 +159,7 @@ mod tests {
     use super::super::super::layout::Kind;
     use super::super::super::normal;
     use super::super::fit::Theta;
-    use super::super::kernel::matern;
+    use super::super::kernel::Matern;
     use super::*;
 
     #[test]
@@ -212,9 +212,15 @@ mod tests {
     #[test]
     fn imagined_outcomes_give_the_joint_expected_improvement() {
         let (told, values, r) = ([0.0, 0.45, 1.0], [-0.8, 0.6, -0.2], 0.62);
-        let theta =
-            || Theta { inverse_squares: vec![9.0], signal: 1.0, noise: 1e-6, evidence: 0.0 };
-        let k = |a: f64, b: f64| matern(9.0 * (a - b) * (a - b)).0;
+        let kernel = Matern::FiveHalves;
+        let theta = || Theta {
+            kernel,
+            inverse_squares: vec![9.0],
+            signal: 1.0,
+            noise: 1e-6,
+            evidence: 0.0,
+        };
+        let k = |a: f64, b: f64| kernel.at(9.0 * (a - b) * (a - b)).0;
         let gram =
             Mat::from_fn(3, 3, |i, j| k(told[i], told[j]) + f64::from(u8::from(i == j)) * 1e-6);
         let llt = Llt::new(gram.as_ref(), Side::Lower).unwrap();

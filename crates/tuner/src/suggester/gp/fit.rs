@@ -6,7 +6,7 @@ use faer::linalg::solvers::{DenseSolveCore, Llt, Solve};
 use faer::{Mat, Side};
 
 use super::super::layout::Kind;
-use super::kernel::{matern, squared};
+use super::kernel::{Matern, squared};
 use super::lbfgs::{Limits, minimise};
 
 /// Noise below this makes the kernel matrix singular when points repeat.
@@ -15,6 +15,7 @@ pub(super) const SMALLEST_NOISE: f64 = 1e-6;
 /// A kernel's hyperparameters.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Theta {
+    pub(super) kernel: Matern,
     /// `1/ℓ²` of each coordinate.
     pub(super) inverse_squares: Vec<f64>,
     pub(super) signal: f64,
@@ -28,12 +29,18 @@ const LOG_INVERSE_SQUARE: [f64; 2] = [-9.0, 9.0];
 const LOG_SIGNAL: [f64; 2] = [-6.0, 6.0];
 const LOG_NOISE: [f64; 2] = [-16.0, 1.0];
 
+/// Points that can tell how smooth a function is.
+const MANY: usize = 50;
+
 /// Fits the kernel to standardised values by `L-BFGS` with analytic gradients, from
 /// `starts` of (log `1/ℓ²`, log noise), keeping the best.
 ///
 /// Priors, in the units of the unit cube and of standardised values: `1/ℓ²` has density
 /// `∝ exp(−0.1 (x + 1/x))`, which leaves ℓ in 0.2 to 5 almost free; the signal variance
 /// is Gamma(2, 1), the noise variance Gamma(1.1, 30).
+///
+/// With categories and from [`MANY`] points on, the kernel is Matérn 3/2 where that makes the
+/// values more likely: what categories stand for need not be smooth.
 pub(super) fn fit(
     points: &[Arc<[f64]>],
     values: &[f64],
@@ -50,7 +57,7 @@ pub(super) fn fit(
             }
         }
     }
-    let problem = Problem { n, distances, values };
+    let mut problem = Problem { n, distances, values, kernel: Matern::FiveHalves };
     let dims = kinds.len();
     let mut low = vec![LOG_INVERSE_SQUARE[0]; dims];
     let mut high = vec![LOG_INVERSE_SQUARE[1]; dims];
@@ -67,8 +74,18 @@ pub(super) fn fit(
             best = Some((x, value));
         }
     }
-    let (x, value) = best?;
+    let (mut x, mut value) = best?;
+    let mut kernel = Matern::FiveHalves;
+    if n >= MANY && kinds.contains(&Kind::Category) {
+        problem.kernel = Matern::ThreeHalves;
+        let mut f = |x: &[f64], g: &mut [f64]| problem.negative(x, g);
+        let (rough, negative) = minimise(&mut f, &x, &low, &high, limits);
+        if negative < value {
+            (x, value, kernel) = (rough, negative, problem.kernel);
+        }
+    }
     Some(Theta {
+        kernel,
         inverse_squares: x[..dims].iter().map(|v| v.exp()).collect(),
         signal: x[dims].exp(),
         noise: x[dims + 1].exp() + SMALLEST_NOISE,
@@ -81,6 +98,7 @@ struct Problem<'v> {
     /// By coordinate, the pairs of the lower triangle row by row.
     distances: Vec<Vec<f64>>,
     values: &'v [f64],
+    kernel: Matern,
 }
 
 impl Problem<'_> {
@@ -98,7 +116,7 @@ impl Problem<'_> {
         }
         let mut slopes = kernel.clone();
         for (k, slope) in kernel.iter_mut().zip(&mut slopes) {
-            (*k, *slope) = matern(*k);
+            (*k, *slope) = self.kernel.at(*k);
         }
         let at = |i: usize, j: usize| i * (i - 1) / 2 + j;
         let matrix = Mat::from_fn(n, n, |i, j| match i.cmp(&j) {
@@ -164,18 +182,44 @@ mod tests {
                 }
             }
         }
-        let problem = Problem { n: 9, distances, values: &values };
-        let x = [0.3, -0.5, 0.1, 0.2, -3.0];
-        let mut gradient = [0.0; 5];
-        problem.negative(&x, &mut gradient);
-        for k in 0..5 {
-            let shifted = |h: f64| {
-                let mut x = x;
-                x[k] += h;
-                problem.negative(&x, &mut [0.0; 5])
-            };
-            let numeric = (shifted(1e-6) - shifted(-1e-6)) / 2e-6;
-            assert!((numeric - gradient[k]).abs() < 1e-6, "{k}: {numeric} {}", gradient[k]);
+        let mut problem = Problem { n: 9, distances, values: &values, kernel: Matern::FiveHalves };
+        for kernel in [Matern::FiveHalves, Matern::ThreeHalves] {
+            problem.kernel = kernel;
+            let x = [0.3, -0.5, 0.1, 0.2, -3.0];
+            let mut gradient = [0.0; 5];
+            problem.negative(&x, &mut gradient);
+            for k in 0..5 {
+                let shifted = |h: f64| {
+                    let mut x = x;
+                    x[k] += h;
+                    problem.negative(&x, &mut [0.0; 5])
+                };
+                let numeric = (shifted(1e-6) - shifted(-1e-6)) / 2e-6;
+                assert!((numeric - gradient[k]).abs() < 1e-6, "{k}: {numeric} {}", gradient[k]);
+            }
         }
+    }
+
+    #[test]
+    fn the_kernel_is_as_smooth_as_many_values() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let points: Vec<Arc<[f64]>> =
+            (0..60).map(|i| [i as f64 / 60.0, f64::from(i % 2)].into()).collect();
+        let mut at = 0.0;
+        let walk: Vec<f64> = (0..60)
+            .map(|_| {
+                at += rng.random::<f64>() - 0.5;
+                at
+            })
+            .collect();
+        let wave: Vec<f64> = (0..60).map(|i| (f64::from(i) / 8.0).sin()).collect();
+        let fitted = |values: &[f64], kinds: &[Kind], n: usize| {
+            fit(&points[..n], &values[..n], kinds, &[(0.0, -4.0)]).unwrap().kernel
+        };
+        let mixed = [Kind::Number, Kind::Category];
+        assert_eq!(fitted(&walk, &mixed, 60), Matern::ThreeHalves);
+        assert_eq!(fitted(&wave, &mixed, 60), Matern::FiveHalves);
+        assert_eq!(fitted(&walk, &mixed, 49), Matern::FiveHalves, "too few to tell");
+        assert_eq!(fitted(&walk, &[Kind::Number; 2], 60), Matern::FiveHalves);
     }
 }

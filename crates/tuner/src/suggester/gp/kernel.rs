@@ -12,14 +12,34 @@ pub(super) fn squared(kind: Kind, a: f64, b: f64) -> f64 {
     }
 }
 
-/// Matérn 5/2 of a squared scaled distance `r²`, and its derivative with respect to `r²`:
-/// `k = (1 + √5 r + 5/3 r²) e^(−√5 r)`, `dk/dr² = −5/6 (1 + √5 r) e^(−√5 r)`.
-#[inline(always)]
-pub(super) fn matern(r2: f64) -> (f64, f64) {
-    let s = (5.0 * r2).sqrt();
-    let decay = (-s).exp();
-    let k = (1.0 + s + 5.0 / 3.0 * r2) * decay;
-    (k, -5.0 / 6.0 * (1.0 + s) * decay)
+/// The Matérn kernel, by its smoothness ν.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Matern {
+    /// ν = 5/2, of functions with two derivatives.
+    FiveHalves,
+    /// ν = 3/2, of functions with one.
+    ThreeHalves,
+}
+
+impl Matern {
+    /// The kernel of a squared scaled distance `r²`, and its derivative with respect to `r²`:
+    /// for ν = 5/2 `k = (1 + √5 r + 5/3 r²) e^(−√5 r)` and `−5/6 (1 + √5 r) e^(−√5 r)`,
+    /// for ν = 3/2 `k = (1 + √3 r) e^(−√3 r)` and `−3/2 e^(−√3 r)`.
+    #[inline(always)]
+    pub(super) fn at(self, r2: f64) -> (f64, f64) {
+        match self {
+            Self::FiveHalves => {
+                let s = (5.0 * r2).sqrt();
+                let decay = (-s).exp();
+                ((1.0 + s + 5.0 / 3.0 * r2) * decay, -5.0 / 6.0 * (1.0 + s) * decay)
+            }
+            Self::ThreeHalves => {
+                let s = (3.0 * r2).sqrt();
+                let decay = (-s).exp();
+                ((1.0 + s) * decay, -1.5 * decay)
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -28,10 +48,13 @@ mod tests {
 
     #[test]
     fn the_derivative_is_that_of_the_kernel() {
-        for r2 in [0.01, 0.3, 2.0, 9.0] {
-            let h = 1e-6;
-            let numeric = (matern(r2 + h).0 - matern(r2 - h).0) / (2.0 * h);
-            assert!((numeric - matern(r2).1).abs() < 1e-7);
+        for kernel in [Matern::FiveHalves, Matern::ThreeHalves] {
+            for r2 in [0.01, 0.3, 2.0, 9.0] {
+                let h = 1e-6;
+                let numeric = (kernel.at(r2 + h).0 - kernel.at(r2 - h).0) / (2.0 * h);
+                assert!((numeric - kernel.at(r2).1).abs() < 1e-7, "{kernel:?} at {r2}");
+            }
+            assert_eq!(kernel.at(0.0).0, 1.0);
         }
     }
 }

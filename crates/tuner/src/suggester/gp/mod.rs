@@ -47,7 +47,8 @@ const EVERY_FITTED: usize = 100;
 /// conditional parameter that is there in one trial and not in the other. The model is an
 /// exact GP with a Matérn 5/2 kernel, one length scale per parameter (ARD), a signal and
 /// a noise variance, fitted by maximum a posteriori with analytic gradients from two
-/// starts. The next point maximises the logarithm of expected improvement over the best
+/// starts; with categories and from 50 trials on with a Matérn 3/2 kernel where that has the
+/// higher posterior density. The next point maximises the logarithm of expected improvement over the best
 /// posterior mean (Ament et al., NeurIPS 2023), by L-BFGS from several starts over numbers
 /// and by local search over the values that the space really has.
 ///

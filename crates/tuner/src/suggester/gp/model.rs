@@ -10,7 +10,6 @@ use rand::Rng;
 use super::super::layout::Kind;
 use super::super::normal;
 use super::fit::Theta;
-use super::kernel::matern;
 
 /// The posterior over the unit cube, with values of running trials imagined.
 pub(super) struct Model {
@@ -78,7 +77,7 @@ impl Model {
         for (i, point) in points.iter().enumerate() {
             model.distances(point, &mut r2);
             for j in 0..=i {
-                rows[i * n + j] = model.theta.signal * matern(r2[j]).0;
+                rows[i * n + j] = model.theta.signal * model.theta.kernel.at(r2[j]).0;
             }
             rows[i * n + i] += model.theta.noise;
         }
@@ -176,7 +175,7 @@ impl Model {
         self.distances(point, &mut s.k);
         let signal = self.theta.signal;
         for (k, slope) in s.k.iter_mut().zip(&mut s.slopes) {
-            let (value, derivative) = matern(*k);
+            let (value, derivative) = self.theta.kernel.at(*k);
             (*k, *slope) = (signal * value, signal * derivative);
         }
         s.outlook.means.clear();
