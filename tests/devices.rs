@@ -326,10 +326,20 @@ fn augmenters_and_plans_agree() {
             close("tracked", &read(tracked), &changed);
             changed
         });
-        let x = Tensor::<1>::from_floats([1.0, 2.0, 3.0, -4.0], device).reshape([2, 2]);
-        let mask = Tensor::<1>::from_floats([0.0, 1.0], device).reshape([1, 2]);
-        let erased = read(kernels::recolour(x, mask, Erase));
-        assert_eq!(erased, [1.0, 0.0, 3.0, 0.0]);
+        let device = device.clone().autodiff();
+        let slopes = |change, own: [f32; 2]| {
+            let x = Tensor::<1>::from_floats([0.75, 2.0, 0.25, -4.0], &device).reshape([2, 2]);
+            let (x, own) = (x.require_grad(), Tensor::<1>::from_floats(own, &device));
+            let y = kernels::recolour(
+                x.clone(),
+                own.reshape([-1, if change == Erase { 2 } else { 1 }]),
+                change,
+            );
+            (read(y.clone()), read(x.grad(&y.sum().backward()).unwrap()))
+        };
+        let erased = slopes(Erase, [0.0, 1.0]);
+        assert_eq!(erased, (vec![0.75, 0.0, 0.25, 0.0], vec![1.0, 0.0, 1.0, 0.0]));
+        assert_eq!(slopes(Solarize, [0.5, 0.0]).1, [-1.0, -1.0, -1.0, 1.0]);
         made.concat()
     });
     // Many levels, few, and one.

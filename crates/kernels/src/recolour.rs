@@ -8,7 +8,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{
     Autodiff, Backend, Dispatch, TensorMetadata, backend_extension, get_or_init_device_settings,
 };
-use burn::tensor::{Shape, Slice, Tensor};
+use burn::tensor::{BoolDType, Shape, Slice, Tensor};
 
 /// What [`recolour`] does with the values of a row and the row's own numbers: one, if not said
 /// otherwise.
@@ -90,21 +90,20 @@ fn composed<B: Backend>(
     change: Recolour,
 ) -> FloatTensor<B> {
     let shape = x.shape();
+    let bools = get_or_init_device_settings::<B>(&x.device()).bool_dtype;
     match change {
-        Recolour::Hue => hue::<B>(x, own),
+        Recolour::Hue => hue::<B>(x, own, bools),
         Recolour::Posterize => {
             let level = B::float_add_scalar(B::float_mul_scalar(x, 255.0.into()), NEARLY.into());
             let steps = B::float_floor(B::float_div(B::float_floor(level), own.clone()));
             B::float_div_scalar(B::float_mul(steps, own), 255.0.into())
         }
         Recolour::Solarize => {
-            let bools = get_or_init_device_settings::<B>(&x.device()).bool_dtype;
             let bright = B::float_greater_equal(x.clone(), B::float_expand(own, shape), bools);
             let other = B::float_add_scalar(B::float_neg(x.clone()), 1.0.into());
             B::float_mask_where(x, bright, other)
         }
         Recolour::Erase => {
-            let bools = get_or_init_device_settings::<B>(&x.device()).bool_dtype;
             let ([rows, width], period) = ([shape[0], shape[1]], own.shape()[1]);
             let planes = Shape::new([rows, width / period, period]);
             let own = B::float_expand(own, Shape::new([rows, period]));
@@ -120,9 +119,8 @@ fn composed<B: Backend>(
 /// What a product of floats loses must not cost a level.
 const NEARLY: f32 = 1e-3;
 
-fn hue<B: Backend>(x: FloatTensor<B>, turn: FloatTensor<B>) -> FloatTensor<B> {
-    let (shape, device) = (x.shape(), x.device());
-    let bools = get_or_init_device_settings::<B>(&device).bool_dtype;
+fn hue<B: Backend>(x: FloatTensor<B>, turn: FloatTensor<B>, bools: BoolDType) -> FloatTensor<B> {
+    let shape = x.shape();
     let [rows, width] = [shape[0], shape[1] / 3];
     let channel = |at: usize| {
         let columns = Slice::from(at * width..(at + 1) * width);
