@@ -463,6 +463,15 @@ fn blocks_and_their_gradients_agree() {
                 kernels::add_norm(x, residual, vector(width, device), vector(width, device), 1e-5)
             }),
         ),
+        (
+            "batch norm",
+            Box::new(|x, device, _| {
+                let line = |by: f64| vector(width, device) * by;
+                let (y, [mean, variance]) = kernels::batch_norm_relu(x, line(1.0), line(0.3), 1e-3);
+                let moments = Tensor::<1>::from_inner(mean + variance).unsqueeze::<2>();
+                y + moments
+            }),
+        ),
         ("attention", Box::new(|x, device, _| attend(x, device, false))),
         ("causal attention", Box::new(|x, device, _| attend(x, device, true))),
     ];
@@ -475,7 +484,9 @@ fn blocks_and_their_gradients_agree() {
             vec![read(y), read(gradient)]
         };
         match *name {
-            "gelu" | "add and norm" => agree(name, |device| run(device, false).concat()),
+            "gelu" | "add and norm" | "batch norm" => {
+                agree(name, |device| run(device, false).concat())
+            }
             _ => agree_product(name, run),
         }
     }
@@ -658,6 +669,22 @@ fn rows_of_any_width_agree() {
             let gradient = x.grad(&(z.clone() * share(&device) + far.clone()).sum().backward());
             [read(z), read(far), read(gradient.unwrap())].concat()
         });
+        for linear in [false, true] {
+            agree(&format!("segments of {columns} columns"), |device| {
+                let device = device.clone().autodiff();
+                // Numbers, and segments of one to three columns.
+                let wide = [(1, 1), (2, 1), (3, columns.div_ceil(3))];
+                let segments = kernels::Segments::new(columns % 3, wide);
+                let columns = segments.columns();
+                let x = (numbers(rows, columns, &device) / 4.0).require_grad();
+                let other = reversed(rows, columns, &device) / 6.0;
+                let y = kernels::gumbel_softmax(x.clone(), other.clone(), &segments, 0.5, linear);
+                let targets = other.clone().clamp_min(0.0);
+                let cost = kernels::segment_cross_entropy(x.clone(), targets, &segments);
+                let gradient = x.grad(&((y.clone() * other).sum() + cost.clone().sum()).backward());
+                [read(y), read(cost), read(gradient.unwrap())].concat()
+            });
+        }
         agree(&format!("three parts of {columns} columns"), |device| {
             let device = device.clone().autodiff();
             let plain = numbers(rows, 3 * columns, &device);

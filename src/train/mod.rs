@@ -137,9 +137,10 @@ impl TrainOptions {
         self.stop.as_ref().is_some_and(|s| s.load(Ordering::Relaxed))
     }
 
-    /// [`devices::guarded`] for a run on this device first.
+    /// [`devices::guarded`] for a training on this device first.
     pub(crate) fn guarded<T>(&self, first: &Device, run: impl FnOnce() -> Result<T>) -> Result<T> {
         let all: Vec<Device> = std::iter::once(first).chain(&self.devices).cloned().collect();
+        counterweight_core::pages::keep_freed();
         devices::guarded(&all, run)
     }
 

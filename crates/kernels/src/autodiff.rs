@@ -8,9 +8,9 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, TensorMetadata};
 use std::marker::PhantomData;
 
-use crate::BinaryFocal;
 use crate::composed::list;
 use crate::ops::RowOps;
+use crate::{BinaryFocal, Segments};
 
 /// An operation with one tracked input, the logits: what it keeps, and its gradient.
 trait Row<B: RowOps>: Send + Sync + std::fmt::Debug + 'static {
@@ -135,6 +135,29 @@ impl<B: RowOps> Row<B> for GaussianDivergence {
 }
 
 #[derive(Debug)]
+struct GumbelSoftmax;
+
+impl<B: RowOps> Row<B> for GumbelSoftmax {
+    type Kept = (FloatTensor<B>, Segments, f64, bool);
+
+    fn gradient(kept: Self::Kept, grad: FloatTensor<B>) -> FloatTensor<B> {
+        let (out, parts, temperature, linear) = kept;
+        B::gumbel_softmax_backward(out, parts, temperature, linear, grad)
+    }
+}
+
+#[derive(Debug)]
+struct SegmentCrossEntropy;
+
+impl<B: RowOps> Row<B> for SegmentCrossEntropy {
+    type Kept = (FloatTensor<B>, FloatTensor<B>, Segments);
+
+    fn gradient((x, targets, parts): Self::Kept, grad: FloatTensor<B>) -> FloatTensor<B> {
+        B::segment_cross_entropy_backward(x, targets, parts, grad)
+    }
+}
+
+#[derive(Debug)]
 struct Binary;
 
 impl<B: RowOps> Row<B> for Binary {
@@ -229,6 +252,32 @@ impl<B: RowOps, C: CheckpointStrategy> RowOps for Autodiff<B, C> {
 
     fn gaussian_divergence(parameters: FloatTensor<Self>) -> FloatTensor<Self> {
         record::<B, C, GaussianDivergence>(parameters, |x| (B::gaussian_divergence(x.clone()), x))
+    }
+
+    fn gumbel_softmax(
+        x: FloatTensor<Self>,
+        noise: FloatTensor<Self>,
+        parts: Segments,
+        temperature: f64,
+        linear: bool,
+    ) -> FloatTensor<Self> {
+        let noise = noise.into_primitive();
+        record::<B, C, GumbelSoftmax>(x, |x| {
+            let out = B::gumbel_softmax(x, noise, parts.clone(), temperature, linear);
+            (out.clone(), (out, parts, temperature, linear))
+        })
+    }
+
+    fn segment_cross_entropy(
+        x: FloatTensor<Self>,
+        targets: FloatTensor<Self>,
+        parts: Segments,
+    ) -> FloatTensor<Self> {
+        let targets = targets.into_primitive();
+        record::<B, C, SegmentCrossEntropy>(x, |x| {
+            let value = B::segment_cross_entropy(x.clone(), targets.clone(), parts.clone());
+            (value, (x, targets, parts))
+        })
     }
 
     fn binary_focal(

@@ -5,7 +5,6 @@ use burn::backend::Flex;
 use burn::backend::tensor::IntTensor;
 use burn::tensor::DType;
 
-use crate::BinaryFocal;
 use crate::composed::list;
 use crate::gaussian::flex::{divergence, divergence_backward, draw, draw_backward};
 use crate::normalized::flex::{gram, gram_backward, normalize, normalize_backward};
@@ -15,6 +14,8 @@ use crate::rows::{
     Float, by_type, change_blocks, contiguous, fill_blocks, fill_both, fill_rows, own_values,
     shape, tensor, values,
 };
+use crate::segments::flex::{cross_entropy, entropy_backward, softmax, softmax_backward};
+use crate::{BinaryFocal, Segments};
 
 /// Calls a function that is generic in the float type and in what is in use of the terms.
 macro_rules! by_terms {
@@ -627,6 +628,43 @@ impl RowOps for Flex {
     fn gaussian_divergence_backward(parameters: Float, grad: Float) -> Float {
         let [x, grad] = [parameters, grad].map(|x| x.to_contiguous());
         by_type!(x, divergence_backward(&x, &grad))
+    }
+
+    fn gumbel_softmax(
+        x: Float,
+        noise: Float,
+        parts: Segments,
+        temperature: f64,
+        linear: bool,
+    ) -> Float {
+        let [x, noise] = [x, noise].map(|x| x.to_contiguous());
+        by_type!(x, softmax(&x, &noise, &parts, temperature, linear))
+    }
+
+    fn gumbel_softmax_backward(
+        out: Float,
+        parts: Segments,
+        temperature: f64,
+        linear: bool,
+        grad: Float,
+    ) -> Float {
+        let [out, grad] = [out, grad].map(|x| x.to_contiguous());
+        by_type!(out, softmax_backward(&out, &parts, temperature, linear, &grad))
+    }
+
+    fn segment_cross_entropy(x: Float, targets: Float, parts: Segments) -> Float {
+        let [x, targets] = [x, targets].map(|x| x.to_contiguous());
+        list::<Self>(by_type!(x, cross_entropy(&x, &targets, &parts)))
+    }
+
+    fn segment_cross_entropy_backward(
+        x: Float,
+        targets: Float,
+        parts: Segments,
+        grad: Float,
+    ) -> Float {
+        let [x, targets, grad] = [x, targets, grad].map(|x| x.to_contiguous());
+        by_type!(x, entropy_backward(&x, &targets, &parts, &grad))
     }
 
     fn binary_focal(

@@ -11,7 +11,8 @@
 //! A block is made of [`dense`], [`gelu`], [`add_norm`], [`attention`] and [`dropout`], fused on
 //! `Flex`; attention and what sums a row or a column are kernels on cards.
 //! [`normalized`], [`cosines`] and [`pairwise_cosines`] compare embeddings, [`gaussian_draw`] and
-//! [`gaussian_divergence`] are a variational autoencoder's, [`warp`] moves images, [`mix_rows`] and
+//! [`gaussian_divergence`] are a variational autoencoder's, [`gumbel_softmax`],
+//! [`segment_cross_entropy`] and [`batch_norm_relu`] those of networks that generate tables, [`warp`] moves images, [`mix_rows`] and
 //! [`mix_pairs`] add them, [`recolour`] and [`equalize_rows`] change their values, and
 //! [`adam_step`] is a step of AdamW.
 //!
@@ -51,6 +52,7 @@ mod real;
 mod recolour;
 #[cfg(feature = "flex")]
 mod rows;
+mod segments;
 mod softmax;
 #[cfg(feature = "flex")]
 mod tasks;
@@ -59,13 +61,14 @@ mod warp;
 
 pub use adam::{AdamStep, adam_step};
 pub use binary::{BinaryFocal, binary_focal};
-pub use block::{add_norm, attention, dense, dropout, gelu};
+pub use block::{add_norm, attention, batch_norm_relu, dense, dense_transposed, dropout, gelu};
 pub use equalize::equalize_rows;
 pub use gaussian::{gaussian_divergence, gaussian_draw};
 pub use mix::{mix_pairs, mix_parts, mix_rows};
 pub use noise::gumbel;
 pub use normalized::{cosines, normalized, pairwise_cosines};
 pub use recolour::{Recolour, recolour};
+pub use segments::{Segments, gumbel_softmax, segment_cross_entropy};
 pub use softmax::{contrast, log_prob, log_softmax, soft_cross_entropy, widen};
 pub use total::{mean, sum};
 pub use warp::warp;

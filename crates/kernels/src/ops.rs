@@ -12,7 +12,8 @@ use burn::tensor::Shape;
 
 use crate::gaussian::composed as gaussian;
 use crate::normalized::composed as unit;
-use crate::{BinaryFocal, composed};
+use crate::segments::composed as segments;
+use crate::{BinaryFocal, Segments, composed};
 
 /// Row operations of the softmax and sigmoid families.
 ///
@@ -212,6 +213,52 @@ pub(crate) trait RowOps: Backend {
         grad: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
         gaussian::divergence_backward::<Self>(parameters, grad)
+    }
+
+    /// See [`gumbel_softmax`](crate::gumbel_softmax).
+    #[fusion(dtype = x, shape = x)]
+    fn gumbel_softmax(
+        x: FloatTensor<Self>,
+        noise: FloatTensor<Self>,
+        parts: Segments,
+        temperature: f64,
+        linear: bool,
+    ) -> FloatTensor<Self> {
+        segments::softmax::<Self>(x, noise, &parts, temperature, linear)
+    }
+
+    /// With `y` the output: `grad (1 − y²)` of numbers, or `grad`, and `y (grad − Σ y grad) / τ` of
+    /// segments.
+    #[fusion(dtype = out, shape = out)]
+    fn gumbel_softmax_backward(
+        out: FloatTensor<Self>,
+        parts: Segments,
+        temperature: f64,
+        linear: bool,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        segments::softmax_backward::<Self>(out, &parts, temperature, linear, grad)
+    }
+
+    /// See [`segment_cross_entropy`](crate::segment_cross_entropy); `[batch]`.
+    #[fusion(dtype = x, shape = list_of(x))]
+    fn segment_cross_entropy(
+        x: FloatTensor<Self>,
+        targets: FloatTensor<Self>,
+        parts: Segments,
+    ) -> FloatTensor<Self> {
+        segments::cross_entropy::<Self>(x, targets, &parts)
+    }
+
+    /// `grad (softmax Σ t − t)` of every segment, 0 of numbers.
+    #[fusion(dtype = x, shape = x)]
+    fn segment_cross_entropy_backward(
+        x: FloatTensor<Self>,
+        targets: FloatTensor<Self>,
+        parts: Segments,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        segments::entropy_backward::<Self>(x, targets, &parts, grad)
     }
 
     /// See [`binary_focal`](crate::binary_focal); `[batch]`.

@@ -38,6 +38,7 @@ pub(crate) trait Real:
     fn max(self, other: Self) -> Self;
     fn abs(self) -> Self;
     fn sqrt(self) -> Self;
+    fn tanh(self) -> Self;
 }
 
 impl Real for f64 {
@@ -77,6 +78,11 @@ impl Real for f64 {
     #[inline(always)]
     fn sqrt(self) -> Self {
         f64::sqrt(self)
+    }
+
+    #[inline(always)]
+    fn tanh(self) -> Self {
+        f64::tanh(self)
     }
 }
 
@@ -161,6 +167,11 @@ impl Real for f32 {
     #[inline(always)]
     fn sqrt(self) -> Self {
         f32::sqrt(self)
+    }
+
+    #[inline(always)]
+    fn tanh(self) -> Self {
+        f32::tanh(self)
     }
 }
 

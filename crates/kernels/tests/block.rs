@@ -3,9 +3,11 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use burn::tensor::activation::softmax;
+use burn::tensor::activation::{relu, softmax};
 use burn::tensor::{DType, Device, Distribution, Tensor, TensorData};
-use counterweight_kernels::{add_norm, attention, dense, dropout, gelu};
+use counterweight_kernels::{
+    add_norm, attention, batch_norm_relu, dense, dense_transposed, dropout, gelu,
+};
 use proptest::prelude::*;
 
 /// Held by tests that draw: a device has one stream of random numbers, which a seed begins anew.
@@ -160,6 +162,39 @@ proptest! {
     }
 
     #[test]
+    fn transposed_products_and_batch_norm_are_burns(
+        rows in 1usize..200, inputs in 1usize..40, outputs in 1usize..40, seed: u64,
+    ) {
+        let x = (numbers(rows * outputs, seed), [rows, outputs]);
+        let w = (numbers(inputs * outputs, seed ^ 1), [inputs, outputs]);
+        agree(
+            &[x.clone(), w],
+            &|t| dense_transposed(t[0].clone(), t[1].clone()),
+            &|t| t[0].clone().matmul(t[1].clone().transpose()),
+        );
+        let gamma = (numbers(outputs, seed ^ 4), [1, outputs]);
+        let beta = (numbers(outputs, seed ^ 5), [1, outputs]);
+        let normed = |t: &[Tensor<2>]| {
+            let centred = t[0].clone() - t[0].clone().mean_dim(0);
+            let variance = centred.clone().powi_scalar(2).mean_dim(0);
+            centred / (variance + 1e-3).sqrt() * t[1].clone() + t[2].clone()
+        };
+        let inputs = [x, gamma, beta];
+        let exact: Vec<Tensor<2>> =
+            inputs.iter().map(|(values, shape)| tensor(values, *shape, DType::F64)).collect();
+        // ReLU's slope jumps at 0.
+        prop_assume!(read(normed(&exact)).iter().all(|y| y.abs() > 1e-5));
+        agree(
+            &inputs,
+            &|t| {
+                let flat = |i: usize| t[i].clone().squeeze_dim::<1>(0);
+                batch_norm_relu(t[0].clone(), flat(1), flat(2), 1e-3).0
+            },
+            &|t| relu(normed(t)),
+        );
+    }
+
+    #[test]
     fn attention_is_burns(
         lengths in prop::collection::vec(0usize..9, 1..4),
         gap in any::<bool>(),
@@ -251,6 +286,31 @@ fn dropout_drops_a_share_and_keeps_the_mean() {
 }
 
 #[test]
+fn the_moments_of_columns_come_back_as_constants() {
+    let values = [[1.0, -5.0, 1e4], [3.0, -5.0, 1e4], [8.0, -5.0, -1e4]].concat();
+    for dtype in [DType::F32, DType::F64] {
+        let x = tensor(&values, [3, 3], dtype);
+        let [gamma, beta] = [1.0, 0.0].map(|v| Tensor::<1>::full([3], v, (&device(), dtype)));
+        for x in [x.clone(), x.inner()] {
+            let line = |v: &Tensor<1>| {
+                if x.device().is_autodiff() { v.clone() } else { v.clone().inner() }
+            };
+            let (out, [mean, variance]) =
+                batch_norm_relu(x.clone(), line(&gamma), line(&beta), 1e-5);
+            assert!(!mean.device().is_autodiff() && !variance.device().is_autodiff());
+            let close = |got: Vec<f64>, exact: [f64; 3]| {
+                let near = |(g, e): (&f64, f64)| (g - e).abs() <= 1e-6 * e.abs().max(1.0);
+                assert!(got.iter().zip(exact).all(near), "{got:?}, not {exact:?}");
+            };
+            close(read(mean), [4.0, -5.0, 1e4 / 3.0]);
+            close(read(variance), [26.0 / 3.0, 0.0, 8e8 / 9.0]);
+            let out = read(out);
+            close(out[6..].try_into().unwrap(), [4.0 / (26f64 / 3.0 + 1e-5).sqrt(), 0.0, 0.0]);
+        }
+    }
+}
+
+#[test]
 fn extreme_numbers_stay_finite() {
     let _alone = drawing();
     let device = Device::flex();
@@ -258,6 +318,15 @@ fn extreme_numbers_stay_finite() {
     for values in [
         read(gelu(huge.clone())),
         read(attention(huge.clone(), Tensor::ones([4, 5], &device), 2, true, 0.0)),
+        read(
+            batch_norm_relu(
+                huge.clone(),
+                Tensor::ones([24], &device),
+                Tensor::ones([24], &device),
+                0.1,
+            )
+            .0,
+        ),
         read(add_norm(
             huge.clone() * 0.0,
             huge * 0.0,

@@ -1,10 +1,11 @@
 //! The fused passes against burn's own operations, value and gradient.
 
-use burn::tensor::activation::{log_sigmoid, log_softmax as burn_log_softmax};
+use burn::tensor::activation::{log_sigmoid, log_softmax as burn_log_softmax, softmax};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use counterweight_kernels::{
-    BinaryFocal, binary_focal, cosines, gaussian_divergence, gaussian_draw, log_prob, log_softmax,
-    normalized, pairwise_cosines, soft_cross_entropy,
+    BinaryFocal, Segments, binary_focal, cosines, gaussian_divergence, gaussian_draw,
+    gumbel_softmax, log_prob, log_softmax, normalized, pairwise_cosines, segment_cross_entropy,
+    soft_cross_entropy,
 };
 use proptest::prelude::*;
 
@@ -171,6 +172,103 @@ proptest! {
         });
         prop_assert!(near(&ours, &burns, tolerance), "{:?} {:?}", ours, burns);
     }
+}
+
+/// What `number` makes of the numbers and `group` of each segment, side by side.
+fn by_segment(
+    x: Tensor<2>,
+    first: usize,
+    groups: &[(usize, usize)],
+    number: impl Fn(Tensor<2>) -> Tensor<2>,
+    segment: impl Fn(Tensor<2>, usize) -> Tensor<2>,
+) -> Tensor<2> {
+    let mut parts = Vec::new();
+    if first > 0 {
+        parts.push(number(x.clone().narrow(1, 0, first)));
+    }
+    let mut at = first;
+    for &(width, count) in groups {
+        for _ in 0..count {
+            parts.push(segment(x.clone().narrow(1, at, width), at));
+            at += width;
+        }
+    }
+    Tensor::cat(parts, 1)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn segments_are_burns(
+        rows in 1..200usize, first in 0..20usize,
+        groups in prop::collection::vec((1..20usize, 1..5usize), 1..4),
+        seed: u64, scale in 0.1..30.0f64, linear: bool, single: bool,
+    ) {
+        let device = Device::flex().autodiff();
+        let dtype = if single { DType::F32 } else { DType::F64 };
+        let segments = Segments::new(first, groups.iter().copied());
+        let n = segments.columns();
+        prop_assert_eq!(n, first + groups.iter().map(|(w, c)| w * c).sum::<usize>());
+        let exact = numbers(rows, n, scale, seed, &device);
+        let noise = numbers(rows, n, 1.0, seed ^ 5, &device);
+        let x = exact.clone().cast(dtype);
+        let tolerance = if single { 1e-5 } else { 1e-12 } * scale.max(1.0) * n as f64;
+        let ours = run(&x, |x| {
+            gumbel_softmax(x, noise.clone().cast(dtype), &segments, 0.2, linear)
+        });
+        let burns = run(&exact, |x| {
+            let number = |x: Tensor<2>| if linear { x } else { x.tanh() };
+            by_segment(x, first, &groups, number, |x, at| {
+                let noise = noise.clone().narrow(1, at, x.dims()[1]);
+                softmax((x + noise) / 0.2, 1)
+            })
+        });
+        prop_assert!(near(&ours, &burns, tolerance), "{:?} {:?}", ours, burns);
+        // Some rows of a segment do not count, and others are not of one class or of mass 1.
+        let targets = numbers(rows, n, 1.0, seed ^ 9, &device).clamp_min(0.0);
+        let ours = run(&x, |x| {
+            segment_cross_entropy(x, targets.clone().cast(dtype), &segments).unsqueeze_dim::<2>(1)
+        });
+        let burns = run(&exact, |x| {
+            let each = by_segment(x, first, &groups, |x| x * 0.0, |x, at| {
+                let targets = targets.clone().narrow(1, at, x.dims()[1]);
+                -burn_log_softmax(x, 1) * targets
+            });
+            each.sum_dim(1)
+        });
+        prop_assert!(near(&ours, &burns, tolerance), "{:?} {:?}", ours, burns);
+    }
+}
+
+#[test]
+fn segments_of_extreme_numbers_and_of_none() {
+    let device = Device::flex().autodiff();
+    let segments = Segments::new(1, [(2, 2)]);
+    let x = Tensor::<2>::from_floats(
+        [[1e4, 1e4, -1e4, 5.0, f32::NAN], [-1e4, 0.0, 0.0, -1e4, -1e4]],
+        &device,
+    );
+    let none = x.zeros_like();
+    let soft: Vec<f32> =
+        gumbel_softmax(x.clone(), none.clone(), &segments, 1.0, false).try_into_vec_as().unwrap();
+    assert_eq!(soft[..3], [1.0, 1.0, 0.0]);
+    assert!(soft[3].is_nan() && soft[4].is_nan(), "{soft:?}");
+    assert_eq!(soft[5..], [-1.0, 0.5, 0.5, 0.5, 0.5]);
+    let targets =
+        Tensor::<2>::from_floats([[9.0, 0.0, 1.0, 0.0, 0.0], [9.0, 1.0, 0.0, 0.0, 0.0]], &device);
+    let cost: Vec<f32> =
+        segment_cross_entropy(x.clone(), targets, &segments).try_into_vec_as().unwrap();
+    assert_eq!(cost, [2e4, 2f32.ln()], "a segment without targets does not count");
+    // No segments, and no numbers.
+    let all: Vec<f32> =
+        gumbel_softmax(x.clone(), none, &Segments::new(5, [(3, 0), (0, 3)]), 1.0, true)
+            .try_into_vec_as()
+            .unwrap();
+    assert_eq!(all[..4], [1e4, 1e4, -1e4, 5.0]);
+    let empty = Tensor::<2>::zeros([0, 5], &device);
+    assert_eq!(gumbel_softmax(empty.clone(), empty.clone(), &segments, 1.0, false).dims(), [0, 5]);
+    assert_eq!(segment_cross_entropy(empty.clone(), empty, &segments).dims(), [0]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use counterweight_core::{derive, rng};
+use counterweight_kernels::Segments;
 use ndarray::{Array2, ArrayView1, ArrayView2};
 use rand::RngExt;
 use rayon::prelude::*;
@@ -201,8 +202,9 @@ impl Codec {
         self.numbers
     }
 
-    pub(crate) fn groups(&self) -> &[Group] {
-        &self.groups
+    /// What the inputs of a row are.
+    pub(crate) fn segments(&self) -> Segments {
+        Segments::new(self.numbers, self.groups.iter().map(|g| (g.width, g.count)))
     }
 
     /// Start and levels of every categorical column, the class last.

@@ -1,6 +1,7 @@
 //! A Wasserstein critic and its gradient penalty (see [`CtGan`](super::CtGan)).
 
 use burn::tensor::Tensor;
+use counterweight_kernels::dense_transposed;
 
 use super::layers::{layer, slopes};
 
@@ -31,7 +32,7 @@ pub(super) fn gradient_penalty(used: &[Tensor<2>], slopes: Vec<Tensor<2>>) -> Te
     let hidden = slopes.len();
     let mut gradient = used[2 * hidden].clone().transpose();
     for (at, slope) in slopes.into_iter().enumerate().rev() {
-        gradient = (gradient * slope).matmul(used[2 * at].clone().transpose());
+        gradient = dense_transposed(gradient * slope, used[2 * at].clone());
     }
     // At 0 the norm has no derivative.
     let norm = (gradient.square().sum_dim(1) + 1e-12).sqrt();

@@ -1,6 +1,6 @@
-use burn::tensor::activation::{relu, softmax};
 use burn::tensor::{Device, Tensor};
 use counterweight_core::{Progress, Rng, derive, ensure, rng};
+use counterweight_kernels::{gumbel_softmax, segment_cross_entropy};
 use ndarray::{Array2, ArrayView2};
 use rand::RngExt;
 use rand::seq::SliceRandom;
@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::codec::{Codec, Normalisation};
 use super::critic::{criticise, gradient_penalty};
 use super::layers::{
-    Adam, Weights, batch_norm, blocks, blocks_loss, dropout_mask, finite, fixed_norm, gumbel,
-    layer, normal, numbers, upload,
+    Adam, Weights, batch_norm, dropout_mask, finite, fixed_norm, gumbel, layer, normal, numbers,
+    upload,
 };
 use super::resume::{Checkpoint, State};
 use super::store::Stored;
@@ -257,7 +257,7 @@ impl Head {
         sizes
     }
 
-    /// The generator before its activations.
+    /// The generator before its activations; `norm` is followed by ReLU.
     fn logits(
         &self,
         used: &[Tensor<2>],
@@ -269,27 +269,14 @@ impl Head {
         for at in 0..self.hidden.len() {
             let gammas = [used[after + 2 * at].clone(), used[after + 2 * at + 1].clone()];
             let h = norm(at, layer(used, at, x.clone()), gammas);
-            x = Tensor::cat(vec![relu(h), x], 1);
+            x = Tensor::cat(vec![h, x], 1);
         }
         layer(used, self.hidden.len(), x)
     }
 
-    /// Numbers by tanh (or as they are), one-hot blocks by Gumbel softmax (Jang et al., ICLR 2017).
+    /// Numbers by tanh (or as they are), one-hot segments by Gumbel softmax (Jang et al., ICLR 2017).
     fn activate(&self, logits: Tensor<2>, noise: Tensor<2>) -> Tensor<2> {
-        let first = self.codec.numbers();
-        let mut parts = Vec::new();
-        if first > 0 {
-            let rows = logits.dims()[0];
-            let numbers = logits.clone().slice([0..rows, 0..first]);
-            parts.push(if self.linear { numbers } else { numbers.tanh() });
-        }
-        let groups = self.codec.groups();
-        for (block, noise) in blocks(groups, &logits).into_iter().zip(blocks(groups, &noise)) {
-            let [rows, count, width] = block.dims();
-            let soft = softmax((block + noise) / TEMPERATURE, 2);
-            parts.push(soft.reshape([rows, count * width]));
-        }
-        Tensor::cat(parts, 1)
+        gumbel_softmax(logits, noise, &self.codec.segments(), TEMPERATURE, self.linear)
     }
 }
 
@@ -417,7 +404,7 @@ fn train(
                     .map(Tensor::from_inner)
             });
             let asked = upload(drawn.inputs, noise_width, &tracked);
-            let missed = blocks_loss(head.codec.groups(), &logits, &asked) / batch as f64;
+            let missed = segment_cross_entropy(logits, asked, &head.codec.segments()).mean();
             let loss = missed - value.mean();
             let gradients = loss.backward();
             last = finite(loss, step, "loss")?;

@@ -1,43 +1,20 @@
 //! Dense layers with Adam, small enough to be written out: what is drawn is drawn on the host.
 
+use burn::tensor::activation::relu;
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use counterweight_core::{Rng, SplitMix, derive};
-use counterweight_kernels::{AdamStep, adam_step, dense, soft_cross_entropy};
+use counterweight_kernels::{AdamStep, adam_step, batch_norm_relu, dense};
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 
-use super::codec::Group;
 use crate::{Error, Result};
 
 /// Slope of LeakyReLU below 0.
 const LEAK: f64 = 0.2;
-/// Share of the running statistics that a batch replaces.
+/// Share of the running moments that a batch replaces.
 const MOMENTUM: f64 = 0.1;
 const EPSILON: f64 = 1e-5;
-
-/// The one-hot blocks of rows of inputs, `[rows, blocks, width]` for each width.
-pub(crate) fn blocks(groups: &[Group], x: &Tensor<2>) -> Vec<Tensor<3>> {
-    let rows = x.dims()[0];
-    let block = |g: &Group| {
-        let columns = g.start..g.start + g.width * g.count;
-        x.clone().slice([0..rows, columns]).reshape([rows, g.count, g.width])
-    };
-    groups.iter().map(block).collect()
-}
-
-/// The cross entropy of the one-hot blocks against targets that may be 0 where a block does not
-/// count, summed.
-pub(crate) fn blocks_loss(groups: &[Group], logits: &Tensor<2>, targets: &Tensor<2>) -> Tensor<1> {
-    let mut loss = Tensor::zeros([1], &logits.device());
-    for (logits, targets) in blocks(groups, logits).into_iter().zip(blocks(groups, targets)) {
-        let [rows, count, width] = logits.dims();
-        let flat = |x: Tensor<3>| x.reshape([rows * count, width]);
-        let shift = Tensor::zeros([1, width], &loss.device());
-        loss = loss + soft_cross_entropy(flat(logits), flat(targets), shift, 1.0).sum();
-    }
-    loss
-}
 
 /// Adam's numbers.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -175,8 +152,8 @@ pub(crate) fn slopes(x: &Tensor<2>) -> Tensor<2> {
     x.clone().detach().greater_elem(0.0).float().mul_scalar(1.0 - LEAK).add_scalar(LEAK)
 }
 
-/// Batch normalisation (Ioffe and Szegedy, ICML 2015) by the batch's own statistics, and the
-/// running statistics after it.
+/// ReLU of the batch normalisation (Ioffe and Szegedy, ICML 2015) by the batch's own moments, and
+/// the running moments after it.
 pub(crate) fn batch_norm(
     x: Tensor<2>,
     gamma: Tensor<2>,
@@ -184,18 +161,17 @@ pub(crate) fn batch_norm(
     running: &mut [Tensor<2>; 2],
 ) -> Tensor<2> {
     let rows = x.dims()[0] as f64;
-    let mean = x.clone().mean_dim(0);
-    let centred = x - mean.clone();
-    let variance = centred.clone().square().mean_dim(0);
-    let keep = |old: &mut Tensor<2>, new: Tensor<2>| {
-        *old = old.clone() * (1.0 - MOMENTUM) + new.inner() * MOMENTUM;
+    let line = |x: Tensor<2>| x.squeeze_dim::<1>(0);
+    let (out, [mean, variance]) = batch_norm_relu(x, line(gamma), line(beta), EPSILON);
+    let keep = |old: &mut Tensor<2>, new: Tensor<1>| {
+        *old = old.clone() * (1.0 - MOMENTUM) + new.unsqueeze() * MOMENTUM;
     };
     keep(&mut running[0], mean);
-    keep(&mut running[1], variance.clone() * (rows / (rows - 1.0).max(1.0)));
-    centred * (variance + EPSILON).sqrt().recip() * gamma + beta
+    keep(&mut running[1], variance * (rows / (rows - 1.0).max(1.0)));
+    out
 }
 
-/// The same by the running statistics.
+/// The same by the running moments.
 pub(crate) fn fixed_norm(
     x: Tensor<2>,
     gamma: Tensor<2>,
@@ -203,7 +179,7 @@ pub(crate) fn fixed_norm(
     running: &[Tensor<2>; 2],
 ) -> Tensor<2> {
     let scale = gamma * (running[1].clone() + EPSILON).sqrt().recip();
-    (x - running[0].clone()) * scale + beta
+    relu((x - running[0].clone()) * scale + beta)
 }
 
 /// Numbers drawn on the host, each piece of them by a stream of its own, so that they are the same

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use counterweight_core::{Progress, Rng, derive, ensure, rng};
+use counterweight_core::{Progress, Rng, derive, ensure, pages, rng};
 use ndarray::{Array2, ArrayView2, Axis, concatenate};
 use rand::RngExt;
 
@@ -89,6 +89,7 @@ impl Schedule {
 /// Runs a training on one thread of the CPU: its operations are so small that waking a second thread
 /// takes as long as the second thread saves, and several trainings can run side by side.
 pub(crate) fn on_one_thread<T: Send>(train: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    pages::keep_freed();
     match rayon::ThreadPoolBuilder::new().num_threads(1).build() {
         Ok(pool) => pool.install(train),
         Err(_) => train(),

@@ -1,13 +1,13 @@
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use counterweight_core::{Progress, Rng, derive, ensure, rng};
-use counterweight_kernels::{gaussian_divergence, gaussian_draw};
+use counterweight_kernels::{gaussian_divergence, gaussian_draw, segment_cross_entropy};
 use ndarray::{Array2, ArrayView2};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use super::codec::{Codec, Normalisation};
-use super::layers::{Adam, Weights, blocks_loss, finite, gumbel, layer, normal, numbers, upload};
+use super::layers::{Adam, Weights, finite, gumbel, layer, normal, numbers, upload};
 use super::resume::{Checkpoint, State};
 use super::store::Stored;
 use super::training::{
@@ -257,7 +257,7 @@ impl Head {
             let error = (x.clone().slice(range) - mean) / deviation.clone();
             loss = loss + error.square().sum() * 0.5 + deviation.log().sum() * rows as f64;
         }
-        loss + blocks_loss(self.codec.groups(), &out, &x)
+        loss + segment_cross_entropy(out, x, &self.codec.segments()).sum()
     }
 }
 

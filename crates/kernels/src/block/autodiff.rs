@@ -2,12 +2,12 @@
 
 use std::marker::PhantomData;
 
-use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, TensorMetadata};
 
 use super::ops::{BlockOps, Heads};
 
@@ -72,6 +72,43 @@ impl<B: BlockOps> Derivative<B, 3> for Dense {
             matrix.then(|| B::dense_weight(x, grad.clone())),
             bias.then(|| B::column_sums(grad)),
         ]
+    }
+}
+
+#[derive(Debug)]
+struct DenseInput;
+
+impl<B: BlockOps> Derivative<B, 2> for DenseInput {
+    type Kept = (FloatTensor<B>, FloatTensor<B>);
+
+    fn gradients(
+        (weight, x): Self::Kept,
+        grad: FloatTensor<B>,
+        [matrix, input]: [bool; 2],
+    ) -> [Option<FloatTensor<B>>; 2] {
+        let none = || {
+            B::float_zeros([1, weight.shape()[1]].into(), &weight.device(), weight.dtype().into())
+        };
+        [
+            matrix.then(|| B::dense_weight(grad.clone(), x)),
+            input.then(|| B::dense(grad, weight.clone(), none())),
+        ]
+    }
+}
+
+#[derive(Debug)]
+struct BatchNormRelu;
+
+impl<B: BlockOps> Derivative<B, 3> for BatchNormRelu {
+    type Kept = [FloatTensor<B>; 5];
+
+    fn gradients(
+        [x, gamma, beta, mean, inverse]: Self::Kept,
+        grad: FloatTensor<B>,
+        _: [bool; 3],
+    ) -> [Option<FloatTensor<B>>; 3] {
+        let (x, gamma, beta) = B::batch_norm_relu_backward(x, gamma, beta, mean, inverse, grad);
+        [Some(x), Some(gamma), Some(beta)]
     }
 }
 
@@ -141,6 +178,27 @@ impl<B: BlockOps, C: CheckpointStrategy> BlockOps for Autodiff<B, C> {
     ) -> FloatTensor<Self> {
         record::<B, C, Dense, 3>([x, weight, bias], |[x, weight, bias]| {
             (B::dense(x.clone(), weight.clone(), bias), (x, weight))
+        })
+    }
+
+    fn dense_input(weight: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        record::<B, C, DenseInput, 2>([weight, grad], |[weight, grad]| {
+            (B::dense_input(weight.clone(), grad.clone()), (weight, grad))
+        })
+    }
+
+    fn batch_norm_relu(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        inverse: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let (mean, inverse) = (mean.into_primitive(), inverse.into_primitive());
+        record::<B, C, BatchNormRelu, 3>([x, gamma, beta], |[x, gamma, beta]| {
+            let kept = [x, gamma, beta, mean, inverse];
+            let [x, gamma, beta, mean, inverse] = kept.clone();
+            (B::batch_norm_relu(x, gamma, beta, mean, inverse), kept)
         })
     }
 

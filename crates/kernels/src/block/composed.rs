@@ -38,6 +38,56 @@ pub(super) fn gelu_backward<B: Backend>(x: T<B>, grad: T<B>) -> T<B> {
     narrow::<B>(B::float_mul(grad, B::float_add(below, B::float_mul(x, density))), dtype)
 }
 
+fn mean_of_columns<B: Backend>(x: T<B>) -> T<B> {
+    let rows = x.shape()[0] as f64;
+    B::float_mul_scalar(B::float_sum_dim(x, 0), (1.0 / rows).into())
+}
+
+pub(super) fn column_moments<B: Backend>(x: T<B>) -> (T<B>, T<B>) {
+    let x = wide::<B>(x);
+    let mean = mean_of_columns::<B>(x.clone());
+    let centred = B::float_sub(x, mean.clone());
+    (mean, mean_of_columns::<B>(B::float_mul(centred.clone(), centred)))
+}
+
+fn standardised<B: Backend>(x: T<B>, mean: T<B>, inverse: T<B>) -> T<B> {
+    B::float_mul(B::float_sub(wide::<B>(x), mean), inverse)
+}
+
+pub(super) fn batch_norm_relu<B: Backend>(
+    x: T<B>,
+    gamma: T<B>,
+    beta: T<B>,
+    mean: T<B>,
+    inverse: T<B>,
+) -> T<B> {
+    let dtype = x.dtype();
+    let scaled = B::float_mul(standardised::<B>(x, mean, inverse), wide::<B>(gamma));
+    narrow::<B>(B::relu(B::float_add(scaled, wide::<B>(beta))), dtype)
+}
+
+pub(super) fn batch_norm_relu_backward<B: Backend>(
+    x: T<B>,
+    gamma: T<B>,
+    beta: T<B>,
+    mean: T<B>,
+    inverse: T<B>,
+    grad: T<B>,
+) -> (T<B>, T<B>, T<B>) {
+    let (dtype, gamma_dtype) = (x.dtype(), gamma.dtype());
+    let [gamma, beta, grad] = [gamma, beta, grad].map(wide::<B>);
+    let unit = standardised::<B>(x, mean, inverse.clone());
+    let out = B::relu(B::float_add(B::float_mul(unit.clone(), gamma.clone()), beta));
+    let h = B::relu_backward(out, grad);
+    let along = B::float_mul(h.clone(), unit.clone());
+    let drift = mean_of_columns::<B>(h.clone());
+    let share = mean_of_columns::<B>(along.clone());
+    let gap = B::float_sub(B::float_sub(h.clone(), drift), B::float_mul(unit, share));
+    let column = |x: T<B>| narrow::<B>(B::float_sum_dim(x, 0), gamma_dtype);
+    let slope = B::float_mul(gap, B::float_mul(gamma, inverse));
+    (narrow::<B>(slope, dtype), column(along), column(h))
+}
+
 fn mean_of_rows<B: Backend>(x: T<B>) -> T<B> {
     let width = x.shape()[1] as f64;
     B::float_mul_scalar(B::float_sum_dim(x, 1), (1.0 / width).into())

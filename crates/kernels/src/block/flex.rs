@@ -6,9 +6,9 @@ use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{DType, Distribution};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
-use rayon::prelude::*;
 
 use super::attend;
+use super::batch_norm::{batch_norm_relu, batch_norm_relu_backward, column_moments};
 use super::composed;
 use super::ops::{BlockOps, Heads};
 use crate::real::{Real, change, fill, sum};
@@ -65,23 +65,44 @@ fn dense_weight(x: &Float, grad: &Float) -> Float {
 }
 
 /// Adds `part` to `sums`.
-fn add_to(sums: &mut [f32], part: &[f32]) {
+pub(super) fn add_to(sums: &mut [f32], part: &[f32]) {
     sums.iter_mut().zip(part).for_each(|(s, p)| *s += p);
+}
+
+/// Sums over all rows of the `width` numbers that `add(row, sums)` adds for each, which reads as
+/// many as `columns`.
+pub(super) fn over_rows(
+    rows: usize,
+    width: usize,
+    columns: usize,
+    add: impl Fn(usize, &mut [f32]) + Sync,
+) -> Vec<f32> {
+    let parts = fill_rows(
+        rows.div_ceil(CHUNK),
+        width,
+        CHUNK * columns,
+        #[inline(always)]
+        |chunk, sums| {
+            for row in chunk * CHUNK..rows.min((chunk + 1) * CHUNK) {
+                add(row, sums);
+            }
+        },
+    );
+    let mut total = vec![0f32; width];
+    parts.chunks_exact(width).for_each(|part| add_to(&mut total, part));
+    total
 }
 
 fn column_sums(grad: &Float) -> Float {
     let (rows, width) = shape(grad);
     let grad = values::<f32>(grad);
-    let chunks: Vec<Vec<f32>> = (grad.par_chunks((CHUNK * width).max(1)))
-        .map(|chunk| {
-            let mut sums = vec![0f32; width];
-            chunk.chunks_exact(width).for_each(|row| add_to(&mut sums, row));
-            sums
-        })
-        .collect();
-    let mut sums = vec![0f32; width];
-    chunks.iter().for_each(|chunk| add_to(&mut sums, chunk));
-    debug_assert!(rows * width == grad.len());
+    let sums = over_rows(
+        rows,
+        width,
+        width,
+        #[inline(always)]
+        |row, sums| add_to(sums, &grad[row * width..(row + 1) * width]),
+    );
     tensor(sums, 1, width)
 }
 
@@ -412,6 +433,38 @@ impl BlockOps for Flex {
             return Self::float_sum_dim(grad, 0);
         }
         column_sums(&grad.to_contiguous())
+    }
+
+    fn column_moments(x: Float) -> (Float, Float) {
+        if !is_f32(&x) {
+            return composed::column_moments::<Self>(x);
+        }
+        let [mean, variance] = column_moments(&x.to_contiguous());
+        (mean, variance)
+    }
+
+    fn batch_norm_relu(x: Float, gamma: Float, beta: Float, mean: Float, inverse: Float) -> Float {
+        if !is_f32(&x) {
+            return composed::batch_norm_relu::<Self>(x, gamma, beta, mean, inverse);
+        }
+        let all = [x, gamma, beta, mean, inverse].map(|x| x.to_contiguous());
+        batch_norm_relu(all.each_ref())
+    }
+
+    fn batch_norm_relu_backward(
+        x: Float,
+        gamma: Float,
+        beta: Float,
+        mean: Float,
+        inverse: Float,
+        grad: Float,
+    ) -> (Float, Float, Float) {
+        if !is_f32(&x) {
+            return composed::batch_norm_relu_backward::<Self>(x, gamma, beta, mean, inverse, grad);
+        }
+        let all = [x, gamma, beta, mean, inverse, grad].map(|x| x.to_contiguous());
+        let [x, gamma, beta] = batch_norm_relu_backward(all.each_ref());
+        (x, gamma, beta)
     }
 
     fn exact_gelu(x: Float) -> Float {

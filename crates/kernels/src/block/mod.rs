@@ -3,6 +3,8 @@
 #[cfg(feature = "flex")]
 mod attend;
 mod autodiff;
+#[cfg(feature = "flex")]
+mod batch_norm;
 pub(crate) mod composed;
 #[cfg(feature = "flex")]
 mod flex;
@@ -32,6 +34,56 @@ pub fn dense(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<2> {
         weight.into_dispatch(),
         bias.unsqueeze::<2>().into_dispatch(),
     ))
+}
+
+/// `x Wᵀ` of every row: what [`dense`] does to the slopes that come back.
+///
+/// # Shapes
+/// `x`: `[rows, outputs]`, `weight`: `[inputs, outputs]`; result `[rows, inputs]`.
+///
+/// # Panics
+/// When shapes do not fit.
+pub fn dense_transposed(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
+    assert_eq!(x.dims()[1], weight.dims()[1], "the weight needs one column per column of x");
+    Tensor::from_dispatch(<Dispatch as BlockOps>::dense_input(
+        weight.into_dispatch(),
+        x.into_dispatch(),
+    ))
+}
+
+/// Batch normalisation (Ioffe and Szegedy, ICML 2015) by the batch's own moments, and ReLU:
+/// `max(0, γ (x − mean) / √(var + ε) + β)` with the mean and the variance of each column, `Σ … / n`,
+/// which come back too, `[mean, variance]`, as constants.
+///
+/// # Shapes
+/// `x`: `[rows, width]`, `gamma`, `beta`: `[width]`; result `[rows, width]` and twice `[width]`.
+///
+/// # Panics
+/// When shapes do not fit, or there is no row.
+pub fn batch_norm_relu(
+    x: Tensor<2>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    epsilon: f64,
+) -> (Tensor<2>, [Tensor<1>; 2]) {
+    let [rows, width] = x.dims();
+    assert!(rows > 0, "no rows have no moments");
+    assert_eq!(gamma.dims(), [width], "gamma needs one entry per column");
+    assert_eq!(beta.dims(), [width], "beta needs one entry per column");
+    let tracked = x.device().is_autodiff();
+    let plain = if tracked { x.clone().inner() } else { x.clone() };
+    let (mean, variance) = <Dispatch as BlockOps>::column_moments(plain.into_dispatch());
+    let [mean, variance] = [mean, variance].map(Tensor::<2>::from_dispatch);
+    let inverse = (variance.clone() + epsilon).sqrt().recip();
+    let constant = |x: Tensor<2>| if tracked { Tensor::from_inner(x) } else { x };
+    let out = <Dispatch as BlockOps>::batch_norm_relu(
+        x.into_dispatch(),
+        gamma.unsqueeze::<2>().into_dispatch(),
+        beta.unsqueeze::<2>().into_dispatch(),
+        constant(mean.clone()).into_dispatch(),
+        constant(inverse).into_dispatch(),
+    );
+    (Tensor::from_dispatch(out), [mean, variance].map(|x| x.squeeze_dim(0)))
 }
 
 /// The exact GELU, `x Φ(x)` (Hendrycks and Gimpel 2016); on the CPU within 2e-7 of it.

@@ -49,7 +49,7 @@ pub(crate) trait BlockOps: Backend {
         composed::dense::<Self>(x, weight, bias)
     }
 
-    /// `grad Wᵀ`.
+    /// `grad Wᵀ`, differentiable.
     #[fusion(default)]
     fn dense_input(weight: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
         composed::dense_input::<Self>(weight, grad)
@@ -65,6 +65,38 @@ pub(crate) trait BlockOps: Backend {
     #[fusion(meta = |grad| TensorSpec::new([1, grad.shape[1]].into(), grad.dtype))]
     fn column_sums(grad: FloatTensor<Self>) -> FloatTensor<Self> {
         composed::column_sums::<Self>(grad)
+    }
+
+    /// The mean and the variance of each column, `[1, width]`, at least in f32.
+    #[fusion(meta = |x| (moments_of(x), moments_of(x)))]
+    fn column_moments(x: FloatTensor<Self>) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        composed::column_moments::<Self>(x)
+    }
+
+    /// `max(0, γ u + β)` with `u = (x − mean) · inverse`, moments of the columns of `x`.
+    #[fusion(default)]
+    fn batch_norm_relu(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        inverse: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        composed::batch_norm_relu::<Self>(x, gamma, beta, mean, inverse)
+    }
+
+    /// Gradients of `x`, of `gamma` and of `beta`. With `h` the gradient where the output is not 0:
+    /// `γ · inverse · (h − mean h − u · mean (h u))`, `Σ h u` and `Σ h`.
+    #[fusion(meta = |x, gamma, _beta, _mean, _inverse, _grad| (x.clone(), gamma.clone(), gamma.clone()))]
+    fn batch_norm_relu_backward(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        inverse: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        composed::batch_norm_relu_backward::<Self>(x, gamma, beta, mean, inverse, grad)
     }
 
     /// `x Φ(x)`.
@@ -177,6 +209,11 @@ fn widened(dtype: DType) -> DType {
         DType::F16 | DType::BF16 => DType::F32,
         wide => wide,
     }
+}
+
+#[cfg(feature = "cube")]
+fn moments_of(x: &TensorSpec) -> TensorSpec {
+    TensorSpec::new([1, x.shape[1]].into(), widened(x.dtype))
 }
 
 /// Whether the kernels of attention for cards take this: a head's row must fit into registers.
