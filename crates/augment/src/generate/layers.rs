@@ -24,6 +24,17 @@ pub(crate) struct Adam {
     pub(crate) betas: [f64; 2],
 }
 
+impl Adam {
+    /// With the rate of this step, which falls to 0 over the last tenth of them: the last weights are
+    /// no longer those of the last few batches.
+    pub(crate) fn falling(mut self, step: usize, steps: usize) -> Self {
+        const LAST: f64 = 0.1;
+        let left = (steps - step) as f64 / steps as f64;
+        self.rate *= (left / LAST).min(1.0);
+        self
+    }
+}
+
 /// Weights on the plain device, and what Adam keeps of them.
 #[derive(Debug, Clone)]
 pub(crate) struct Weights {

@@ -8,6 +8,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use counterweight_core::{Progress, Rng, derive, ensure, pages, rng};
 use ndarray::{Array2, ArrayView2, Axis, concatenate};
 use rand::RngExt;
+use rand::seq::SliceRandom;
 
 use super::codec::{Codec, Normalisation};
 use crate::fidelity::column_distance;
@@ -135,6 +136,10 @@ fn pick(cumulative: &[f64], rng: &mut Rng) -> usize {
     cumulative.partition_point(|sum| *sum <= at).min(cumulative.len() - 1)
 }
 
+/// The rows of each condition's levels that an epoch has not drawn yet, in an order of chance.
+#[derive(Debug)]
+pub(crate) struct Left(Vec<Vec<Vec<i32>>>);
+
 /// Conditions of a batch, drawn on the host: for every row one level of one column.
 #[derive(Debug)]
 pub(crate) struct Drawn {
@@ -196,16 +201,23 @@ impl Batches {
         self.encoded.dims()[0]
     }
 
+    /// For an epoch's draws.
+    pub(crate) fn left(&self) -> Left {
+        Left(self.conditions.iter().map(|c| vec![Vec::new(); c.rows.len()]).collect())
+    }
+
     /// Training by sampling (Xu et al. 2019): a column, and one of its levels by the logarithm
-    /// of its frequency, so that the rare ones are seen.
-    pub(crate) fn draw(&self, batch: usize, rng: &mut Rng) -> Drawn {
-        self.draw_by(batch, rng, |condition| &condition.by_log)
+    /// of its frequency, so that the rare ones are seen. The rows of a level are drawn without
+    /// replacement until none is left.
+    pub(crate) fn draw(&self, batch: usize, left: &mut Left, rng: &mut Rng) -> Drawn {
+        self.draw_by(batch, left, rng, |condition| &condition.by_log)
     }
 
     /// Levels by their frequency.
     fn draw_by<'s>(
         &'s self,
         batch: usize,
+        left: &mut Left,
         rng: &mut Rng,
         weights: impl Fn(&'s Condition) -> &'s [f64],
     ) -> Drawn {
@@ -216,14 +228,24 @@ impl Batches {
             rows: Vec::with_capacity(batch),
         };
         for row in 0..batch {
-            let condition = &self.conditions[rng.random_range(0..self.conditions.len())];
+            let column = rng.random_range(0..self.conditions.len());
+            let condition = &self.conditions[column];
             let level = pick(weights(condition), rng);
             drawn.conditions[row * self.condition_width + condition.at + level] = 1.0;
             drawn.inputs[row * inputs + condition.input + level] = 1.0;
-            let rows = &condition.rows[level];
-            drawn.rows.push(rows[rng.random_range(0..rows.len())]);
+            let left = &mut left.0[column][level];
+            if left.is_empty() {
+                left.extend(&condition.rows[level]);
+                left.shuffle(rng);
+            }
+            drawn.rows.extend(left.pop());
         }
         drawn
+    }
+
+    /// The rows of each class, in the order of the conditions.
+    pub(crate) fn by_class(&self) -> &[Vec<i32>] {
+        self.conditions.last().map_or(&[], |c| &c.rows)
     }
 
     /// Where the class begins among the conditions: it is the last.
@@ -305,7 +327,7 @@ impl<'a, S> Watch<'a, S> {
 
 /// Draws conditions by frequency, as the real rows have them, for a look.
 pub(crate) fn like_real(batches: &Batches, rows: usize, rng: &mut Rng) -> Vec<f32> {
-    batches.draw_by(rows, rng, |condition| &condition.by_count).conditions
+    batches.draw_by(rows, &mut batches.left(), rng, |condition| &condition.by_count).conditions
 }
 
 /// Draws rows of a class from a network, `draw(rows, generator)` giving them with their own class

@@ -2,6 +2,7 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use counterweight_core::{Progress, Rng, derive, ensure, rng};
 use counterweight_kernels::{gaussian_divergence, gaussian_draw, segment_cross_entropy};
+use faer::{Mat, Scale, Side};
 use ndarray::{Array2, ArrayView2};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
@@ -14,8 +15,8 @@ use super::training::{
     Batches, Schedule, Training, Watch, like_real, of_class, on_one_thread, positive, tell,
 };
 use super::{Generator, stream};
-use crate::Result;
 use crate::macros::config;
+use crate::{Error, Result};
 
 config! {
     /// TVAE (Xu et al., NeurIPS 2019): a variational autoencoder (Kingma and Welling, ICLR
@@ -23,7 +24,10 @@ config! {
     ///
     /// Unlike the package `ctgan` it is conditional on the class (Sohn et al., NeurIPS 2015),
     /// which encoder and decoder see, and classes are drawn by the logarithm of their frequency,
-    /// so that a rare class is learned and can be asked for. Weight decay is decoupled.
+    /// so that a rare class is learned and can be asked for. The rate falls to 0 over the last tenth
+    /// of the epochs, and rows are drawn from the distribution of what the encoder gives for the
+    /// real ones (Ghosh et al., ICLR 2020) instead of the standard normal one, which it is not.
+    /// Weight decay is decoupled.
     Tvae {
         /// Passes over the rows, at least 1. Default: 300.
         with_epochs(epochs: usize = 300),
@@ -57,7 +61,7 @@ config! {
     /// A variational autoencoder (Kingma and Welling, ICLR 2014) for dense vectors,
     /// conditional on the class: columns are only scaled to unit variance.
     ///
-    /// Takes no missing values.
+    /// Takes no missing values. Trained and drawn from as a [`Tvae`].
     Vae {
         /// Passes over the rows, at least 1. Default: 300.
         with_epochs(epochs: usize = 300),
@@ -299,15 +303,20 @@ fn train(
     let steps = batches.rows().div_ceil(batch);
     let mut watch = Watch::new(&training, schedule);
     let checkpoint = Checkpoint::new(&training, settings);
-    let shapes = Stored::shapes(decoder.plain());
+    let shapes = Stored::shapes(&flat(&encoder, &decoder));
     let state = State { networks: vec![&mut encoder, &mut decoder], rest: vec![] };
-    let model = Weights::from_tensors;
+    let front = 2 * head.encoder_sizes().len();
+    let model = |mut tensors: Vec<Tensor<2>>| {
+        let decoder = tensors.split_off(front);
+        (Weights::from_tensors(tensors), Weights::from_tensors(decoder))
+    };
     let first = checkpoint.begin(state, &mut watch, &mut rng, &plain, &shapes, model)?;
     progress.start("training", schedule.epochs as u64);
     for epoch in first..schedule.epochs {
-        let mut last = 0.0;
+        let (mut last, mut left) = (0.0, batches.left());
         for i in 0..steps {
-            let drawn = batches.draw(batch, &mut rng);
+            let step = epoch * steps + i;
+            let drawn = batches.draw(batch, &mut left, &mut rng);
             let x = Tensor::from_inner(batches.real(drawn.rows));
             let class = Tensor::from_inner(upload(drawn.conditions, head.classes, &plain));
             let (encode, decode) = (encoder.tracked(), decoder.tracked());
@@ -319,32 +328,120 @@ fn train(
             let divergence = gaussian_divergence(hidden).sum();
             let loss = (likelihood * settings.loss_factor + divergence) / batch as f64;
             let gradients = loss.backward();
-            last = finite(loss, epoch * steps + i, "loss")?;
-            encoder.step(encode, &gradients, settings.adam);
-            decoder.step(decode, &gradients, settings.adam);
+            last = finite(loss, step, "loss")?;
+            let adam = settings.adam.falling(step, schedule.epochs * steps);
+            encoder.step(encode, &gradients, adam);
+            decoder.step(decode, &gradients, adam);
             decoder.map(deviation, |d| d.clamp(DEVIATIONS[0], DEVIATIONS[1]));
         }
         let sample = |rows| {
             let asked = like_real(batches, rows, &mut rng);
-            make(&head, decoder.plain(), asked, &mut rng, &plain)
+            let decoder = with_prior(&head, &encoder, &decoder, batches)?;
+            make(&head, &decoder, asked, &mut rng, &plain)
         };
-        let (look, stop) = watch.after(epoch, sample, || decoder.clone())?;
+        let both = || (encoder.clone(), decoder.clone());
+        let (look, stop) = watch.after(epoch, sample, both)?;
         tell(progress, epoch, last, look);
         if stop {
             break;
         }
         let state = State { networks: vec![&mut encoder, &mut decoder], rest: vec![] };
-        let best = |best: &Weights| best.plain().to_vec();
+        let best = |(encoder, decoder): &(Weights, Weights)| flat(encoder, decoder);
         checkpoint.after(epoch + 1, state, &watch, &rng, best)?;
     }
     progress.finish("");
     checkpoint.end()?;
-    let decoder = watch.best_or(decoder).plain().to_vec();
-    for tensor in &decoder {
-        let sum = tensor.clone().abs().sum();
-        finite(sum, schedule.epochs * steps, "sum of the decoder's weights")?;
+    let (encoder, decoder) = watch.best_or((encoder, decoder));
+    for tensor in flat(&encoder, &decoder) {
+        finite(tensor.abs().sum(), schedule.epochs * steps, "sum of the weights")?;
     }
+    let decoder = with_prior(&head, &encoder, &decoder, batches)?;
     Ok(VaeModel { head, decoder, device: plain })
+}
+
+/// The tensors of both, for a file.
+fn flat(encoder: &Weights, decoder: &Weights) -> Vec<Tensor<2>> {
+    encoder.plain().iter().chain(decoder.plain()).cloned().collect()
+}
+
+/// The decoder for rows of its own. The encoder does not give standard normal numbers for the rows
+/// of a class: a normal distribution about a mean of each class and with one covariance of all is
+/// fitted to what it gives (ex-post density estimation, Ghosh et al., ICLR 2020), and the first
+/// layer, which is linear, makes it of standard normal numbers.
+fn with_prior(
+    head: &Head,
+    encoder: &Weights,
+    decoder: &Weights,
+    batches: &Batches,
+) -> Result<Vec<Tensor<2>>> {
+    let device = &batches.device;
+    let (width, classes) = (head.embedding, head.classes);
+    let weights: Vec<f64> =
+        batches.by_class().iter().map(|rows| (rows.len() as f64).ln_1p()).collect();
+    let total: f64 = weights.iter().sum();
+    let mut means = Vec::new();
+    let mut covariance = Mat::<f64>::identity(width, width) * Scale(LEAST);
+    for (class, (rows, weight)) in batches.by_class().iter().zip(weights).enumerate() {
+        let (mean, own) = moments(head, encoder, batches, class, rows)?;
+        means.extend(mean.into_iter().map(|v| v as f32));
+        covariance += own * Scale(weight / total);
+    }
+    let factor = covariance.llt(Side::Lower).map_err(|e| Error::External {
+        step: "Cholesky factor of the encoder's covariance",
+        reason: format!("{e:?}"),
+    })?;
+    let lower = factor.L();
+    let upper = |at: usize| {
+        let (row, column) = (at / width, at % width);
+        if row <= column { lower[(column, row)] as f32 } else { 0.0 }
+    };
+    let factor = upload((0..width * width).map(upper).collect(), width, device);
+    let means = upload(means, width, device);
+    let mut decoder = decoder.plain().to_vec();
+    let outputs = decoder[0].dims()[1];
+    let of_latent = decoder[0].clone().slice([0..width, 0..outputs]);
+    let of_class = decoder[0].clone().slice([width..width + classes, 0..outputs]);
+    let of_class = of_class + means.matmul(of_latent.clone());
+    decoder[0] = Tensor::cat(vec![factor.matmul(of_latent), of_class], 0);
+    Ok(decoder)
+}
+
+/// Added to every variance of the latent numbers, so that none is 0.
+const LEAST: f64 = 1e-6;
+
+/// Mean and covariance of what the encoder draws for these rows of a class.
+fn moments(
+    head: &Head,
+    encoder: &Weights,
+    batches: &Batches,
+    class: usize,
+    rows: &[i32],
+) -> Result<(Vec<f64>, Mat<f64>)> {
+    const CHUNK: usize = 4096;
+    let (width, classes) = (head.embedding, head.classes);
+    let mut sums = vec![0.0; width];
+    let mut products = Mat::<f64>::zeros(width, width);
+    for rows in rows.chunks(CHUNK) {
+        let mut one = vec![0.0; rows.len() * classes];
+        one.chunks_exact_mut(classes).for_each(|row| row[class] = 1.0);
+        let class = upload(one, classes, &batches.device);
+        let input = Tensor::cat(vec![batches.real(rows.to_vec()), class], 1);
+        let drawn = numbers(head.network(encoder.plain(), input))?;
+        let means = Mat::from_fn(rows.len(), width, |i, j| f64::from(drawn[2 * i * width + j]));
+        for drawn in drawn.chunks_exact(2 * width) {
+            let (mean, log_variance) = drawn.split_at(width);
+            for at in 0..width {
+                sums[at] += f64::from(mean[at]);
+                products[(at, at)] += f64::from(log_variance[at]).exp();
+            }
+        }
+        products += means.transpose() * &means;
+    }
+    let n = rows.len() as f64;
+    sums.iter_mut().for_each(|sum| *sum /= n);
+    let covariance = |i: usize, j: usize| products[(i, j)] / n - sums[i] * sums[j];
+    let covariance = Mat::from_fn(width, width, covariance);
+    Ok((sums, covariance))
 }
 
 /// Rows of the table of these classes, the class included.
