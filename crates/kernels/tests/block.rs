@@ -305,7 +305,7 @@ fn the_moments_of_columns_come_back_as_constants() {
             close(read(mean), [4.0, -5.0, 1e4 / 3.0]);
             close(read(variance), [26.0 / 3.0, 0.0, 8e8 / 9.0]);
             let out = read(out);
-            close(out[6..].try_into().unwrap(), [4.0 / (26f64 / 3.0 + 1e-5).sqrt(), 0.0, 0.0]);
+            close(out[6..].into(), [4.0 / (26f64 / 3.0 + 1e-5).sqrt(), 0.0, 0.0]);
         }
     }
 }

@@ -278,3 +278,17 @@ pub(crate) fn finite(loss: Tensor<1>, step: usize, what: &'static str) -> Result
         loss.try_into_scalar::<f64>().map_err(|e| Error::Device { reason: e.to_string() })?;
     if value.is_finite() { Ok(value) } else { Err(Error::Diverged { step, what, value }) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_falls_over_the_last_tenth() {
+        let adam = Adam { rate: 2.0, decay: 0.0, betas: [0.9, 0.999] };
+        let rate = |step| adam.falling(step, 100).rate;
+        assert_eq!([0, 50, 90].map(rate), [2.0; 3]);
+        assert!((rate(95) - 1.0).abs() < 1e-12 && (rate(99) - 0.2).abs() < 1e-12);
+        assert_eq!(adam.falling(0, 1).rate, 2.0);
+    }
+}

@@ -510,3 +510,55 @@ impl Generator for VaeModel {
         Stored::write(path, "vae", &self.head, &self.decoder)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Column;
+
+    /// An encoder that gives every row the normal distribution of mean 2 (3 for class 1) and
+    /// deviation 2: of standard normal numbers z the decoder is to make what it made of 2 z + 2.
+    #[test]
+    fn the_decoder_draws_what_the_encoder_gives() {
+        let device = Device::flex();
+        let x = Array2::from_shape_fn((9, 2), |(row, column)| (row * (column + 2) % 5) as f64);
+        let labels = [0, 0, 0, 0, 0, 0, 1, 1, 1];
+        let training = Training::new(x.view(), &[Column::Number; 2], &labels).unwrap();
+        let schedule = Schedule { epochs: 1, batch: 9, levels: 9, patience: None, seed: 1 };
+        let batches = Batches::new(&training, Normalisation::Standard, &schedule, false, &device);
+        let head = Head {
+            codec: batches.codec.clone(),
+            embedding: 3,
+            hidden: vec![4],
+            classes: 2,
+            linear: true,
+            temperature: 1.0,
+        };
+        let mut rng = rng(5);
+        let [inputs, hidden] = head.encoder_sizes()[0];
+        let mut first = vec![0.0; inputs * hidden];
+        // Class 1, the last input, adds 1 to the first hidden number and so to every mean.
+        first[(inputs - 1) * hidden] = 1.0;
+        let mut second = vec![0.0; hidden * 6];
+        second[..3].fill(1.0);
+        let bias = [2.0, 2.0, 2.0].into_iter().chain([4f32.ln(); 3]).collect();
+        let encoder = Weights::from_tensors(vec![
+            upload(first, hidden, &device),
+            upload(vec![0.0; hidden], hidden, &device),
+            upload(second, 6, &device),
+            upload(bias, 6, &device),
+        ]);
+        let decoder = Weights::dense(&head.decoder_sizes(), &mut rng, &device);
+        let own = with_prior(&head, &encoder, &decoder, &batches).unwrap();
+        let z = normal(8, 3, &mut rng, &device);
+        for class in 0..2 {
+            let one = (0..16).map(|at| f32::from(u8::from(at % 2 == class))).collect();
+            let one = upload(one, 2, &device);
+            let moved = z.clone() * 2.0 + (2.0 + class as f64);
+            let made = head.network(&own, Tensor::cat(vec![z.clone(), one.clone()], 1));
+            let expected = head.network(decoder.plain(), Tensor::cat(vec![moved, one], 1));
+            let gap = (made - expected).abs().max().into_scalar::<f64>();
+            assert!(gap < 1e-5, "class {class}: {gap}");
+        }
+    }
+}
