@@ -36,11 +36,6 @@ impl Segments {
     pub fn columns(&self) -> usize {
         self.numbers + self.groups.iter().map(|g| g.width * g.count).sum::<usize>()
     }
-
-    /// The first columns, which are numbers.
-    pub fn numbers(&self) -> usize {
-        self.numbers
-    }
 }
 
 /// The Gumbel softmax `softmax((x + g) / τ)` of every segment (Jang et al., ICLR 2017), and of
