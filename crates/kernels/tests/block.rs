@@ -203,6 +203,8 @@ proptest! {
         causal: bool,
         seed: u64,
     ) {
+        // It draws what it drops, also where that is nothing.
+        let _alone = drawing();
         let (batch, length) = (lengths.len(), 9);
         let mask: Vec<f64> = lengths
             .iter()

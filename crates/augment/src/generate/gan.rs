@@ -34,7 +34,7 @@ config! {
     ///
     /// What is kept is the moving average of the generator's weights (Yazıcı et al., ICLR 2019): the
     /// last weights swing about it. With it Adam takes a larger step than in the package `ctgan` and
-    /// no momentum, as Gulrajani et al. for their largest networks. Weight decay is decoupled
+    /// no momentum, as Gulrajani et al. do. Weight decay is decoupled
     /// (AdamW); the other defaults are the package's.
     CtGan {
         /// Passes over the rows, at least 1. Default: 300.
