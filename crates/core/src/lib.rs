@@ -30,6 +30,7 @@ mod profile;
 mod progress;
 mod seed;
 mod split;
+pub mod threads;
 
 pub use check::{OutOfRange, ensure, ensure_length};
 pub use duplicates::{Duplicates, normalise};

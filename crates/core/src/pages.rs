@@ -3,7 +3,7 @@
 
 use std::mem::MaybeUninit;
 
-use rayon::prelude::*;
+use crate::threads;
 
 /// `vec![zero; len]`, of a value that is zero in every bit, such as `0.0`.
 ///
@@ -24,12 +24,12 @@ pub fn with_capacity<T>(len: usize) -> Vec<T> {
     memory
 }
 
-/// `len` values, `chunk` at a time by `f(number of the chunk, chunk)`, which finds copies of `zero`:
-/// each chunk is cleared when it is its turn, so that it is in the cache and not written twice to
+/// `len` values, `chunk` at a time by `f(number of the chunk, chunk)`, which finds defaults, such as
+/// 0: each chunk is cleared when it is its turn, so that it is in the cache and not written twice to
 /// memory. By rayon's threads if `parallel`.
 ///
 /// ```
-/// let squares = counterweight_core::pages::filled(5, 2, 0, false, |i, chunk| {
+/// let squares = counterweight_core::pages::filled(5, 2, false, |i, chunk: &mut [usize]| {
 ///     chunk.iter_mut().enumerate().for_each(|(j, v)| *v += (2 * i + j).pow(2));
 /// });
 /// assert_eq!(squares, [0, 1, 4, 9, 16]);
@@ -38,16 +38,16 @@ pub fn with_capacity<T>(len: usize) -> Vec<T> {
 /// # Panics
 /// When `chunk` is 0 and `len` is not.
 #[expect(unsafe_code, reason = "small results of kernels take half the time with it")]
-pub fn filled<T: Copy + Send + Sync>(
+pub fn filled<T: Copy + Default + Send>(
     len: usize,
     chunk: usize,
-    zero: T,
     parallel: bool,
     f: impl Fn(usize, &mut [T]) + Sync,
 ) -> Vec<T> {
     by_chunk(len, chunk, parallel, |i, place| {
         for value in place.iter_mut() {
-            value.write(zero);
+            // A constant, of which the compiler makes the C library's clearing.
+            value.write(T::default());
         }
         // SAFETY: all of the chunk was written just now.
         f(i, unsafe { place.assume_init_mut() });
@@ -89,10 +89,11 @@ fn by_chunk<T: Send>(
     let mut memory = with_capacity(len);
     if len > 0 {
         let place = &mut memory.spare_capacity_mut()[..len];
+        let chunks = place.chunks_mut(chunk).enumerate();
         if parallel {
-            place.par_chunks_mut(chunk).enumerate().for_each(|(i, place)| write(i, place));
+            threads::share(chunks, |(i, place)| write(i, place));
         } else {
-            place.chunks_mut(chunk).enumerate().for_each(|(i, place)| write(i, place));
+            chunks.for_each(|(i, place)| write(i, place));
         }
         // SAFETY: the chunks are the first `len` values, and `write` wrote every one.
         unsafe { memory.set_len(len) };
@@ -149,9 +150,9 @@ mod tests {
         }
         for (len, chunk) in [(0, 0), (0, 3), (1, 7), (10_000, 1), (10_001, 100), (700_000, 4096)] {
             for parallel in [false, true] {
-                let found = filled(len, chunk, 1u32, parallel, |i, values| {
+                let found = filled(len, chunk, parallel, |i, values: &mut [u32]| {
                     for (j, value) in values.iter_mut().enumerate() {
-                        assert_eq!(*value, 1);
+                        assert_eq!(*value, 0);
                         *value = (i * chunk + j) as u32;
                     }
                 });

@@ -93,7 +93,7 @@ pub(crate) fn fill_blocks<T: Real>(
 ) -> Vec<T> {
     let chunk = rows_of_task(columns);
     let parallel = many(rows * columns.max(width), rows.div_ceil(chunk));
-    pages::filled(rows * width, chunk * width, T::default(), parallel, |i, out| {
+    pages::filled(rows * width, chunk * width, parallel, |i, out| {
         Arch::new().dispatch(Task { out, first: i * chunk, f: &f });
     })
 }

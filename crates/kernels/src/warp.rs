@@ -130,11 +130,12 @@ mod flex {
             if maps.chunks(6).all(|map| map == [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]) {
                 return images;
             }
-            // With one map for all its places are found once for a few images, which the cache holds.
-            let together = if maps.len() == 6 { 8 } else { 1 };
+            // With one map for all its places are found once for a few images, which the cache holds;
+            // where pixels only move there are none to find.
+            let together = if maps.len() == 6 && !moves(maps) { 8 } else { 1 };
             let (size, all) = (together * channels * height * width, values::<f32>(&images));
             let parallel = many(all.len(), shape[0].div_ceil(together));
-            let out = pages::filled(all.len(), size, 0.0, parallel, |at, out| {
+            let out = pages::filled(all.len(), size, parallel, |at, out: &mut [f32]| {
                 let map = &maps[6 * at % maps.len()..][..6];
                 let images = &all[at * size..][..out.len()];
                 warped(out, images, map, [height, width], fill as f32);
@@ -144,13 +145,18 @@ mod flex {
         }
     }
 
+    /// Whether every pixel of the result is one of the image, or outside of it.
+    fn moves(map: &[f32]) -> bool {
+        let unit = |v: f32| v == 1.0 || v == -1.0;
+        let whole = map[2].fract() == 0.0 && map[5].fract() == 0.0;
+        whole && unit(map[0]) && unit(map[4]) && map[1] == 0.0 && map[3] == 0.0
+    }
+
     /// All channels of the images of one map.
     fn warped(out: &mut [f32], image: &[f32], map: &[f32], [height, width]: [usize; 2], fill: f32) {
         let plane = height * width;
         let channels = image.chunks_exact(plane);
-        let unit = |v: f32| v == 1.0 || v == -1.0;
-        let whole = map[2].fract() == 0.0 && map[5].fract() == 0.0;
-        if whole && unit(map[0]) && unit(map[4]) && map[1] == 0.0 && map[3] == 0.0 {
+        if moves(map) {
             for (out, image) in out.chunks_exact_mut(plane).zip(channels) {
                 shift(out, image, map, [height, width], fill);
             }
