@@ -213,13 +213,7 @@ mod tests {
     fn imagined_outcomes_give_the_joint_expected_improvement() {
         let (told, values, r) = ([0.0, 0.45, 1.0], [-0.8, 0.6, -0.2], 0.62);
         let kernel = Matern::FiveHalves;
-        let theta = || Theta {
-            kernel,
-            inverse_squares: vec![9.0],
-            signal: 1.0,
-            noise: 1e-6,
-            evidence: 0.0,
-        };
+        let theta = || Theta { kernel, inverse_squares: vec![9.0], signal: 1.0, noise: 1e-6 };
         let k = |a: f64, b: f64| kernel.at(9.0 * (a - b) * (a - b)).0;
         let gram =
             Mat::from_fn(3, 3, |i, j| k(told[i], told[j]) + f64::from(u8::from(i == j)) * 1e-6);

@@ -20,8 +20,6 @@ pub(super) struct Theta {
     pub(super) inverse_squares: Vec<f64>,
     pub(super) signal: f64,
     pub(super) noise: f64,
-    /// Logarithm of posterior density, up to a constant.
-    pub(super) evidence: f64,
 }
 
 /// Bounds of the logarithms: the kernel is flat or white beyond them.
@@ -29,22 +27,17 @@ const LOG_INVERSE_SQUARE: [f64; 2] = [-9.0, 9.0];
 const LOG_SIGNAL: [f64; 2] = [-6.0, 6.0];
 const LOG_NOISE: [f64; 2] = [-16.0, 1.0];
 
-/// Points that can tell how smooth a function is.
-const MANY: usize = 50;
-
 /// Fits the kernel to standardised values by `L-BFGS` with analytic gradients, from
 /// `starts` of (log `1/ℓ²`, log noise), keeping the best.
 ///
 /// Priors, in the units of the unit cube and of standardised values: `1/ℓ²` has density
 /// `∝ exp(−0.1 (x + 1/x))`, which leaves ℓ in 0.2 to 5 almost free; the signal variance
 /// is Gamma(2, 1), the noise variance Gamma(1.1, 30).
-///
-/// With categories and from [`MANY`] points on, the kernel is Matérn 3/2 where that makes the
-/// values more likely: what categories stand for need not be smooth.
 pub(super) fn fit(
     points: &[Arc<[f64]>],
     values: &[f64],
     kinds: &[Kind],
+    kernel: Matern,
     starts: &[(f64, f64)],
 ) -> Option<Theta> {
     let n = points.len();
@@ -57,7 +50,7 @@ pub(super) fn fit(
             }
         }
     }
-    let mut problem = Problem { n, distances, values, kernel: Matern::FiveHalves };
+    let problem = Problem { n, distances, values, kernel };
     let dims = kinds.len();
     let mut low = vec![LOG_INVERSE_SQUARE[0]; dims];
     let mut high = vec![LOG_INVERSE_SQUARE[1]; dims];
@@ -74,22 +67,12 @@ pub(super) fn fit(
             best = Some((x, value));
         }
     }
-    let (mut x, mut value) = best?;
-    let mut kernel = Matern::FiveHalves;
-    if n >= MANY && kinds.contains(&Kind::Category) {
-        problem.kernel = Matern::ThreeHalves;
-        let mut f = |x: &[f64], g: &mut [f64]| problem.negative(x, g);
-        let (rough, negative) = minimise(&mut f, &x, &low, &high, limits);
-        if negative < value {
-            (x, value, kernel) = (rough, negative, problem.kernel);
-        }
-    }
+    let (x, _) = best?;
     Some(Theta {
         kernel,
         inverse_squares: x[..dims].iter().map(|v| v.exp()).collect(),
         signal: x[dims].exp(),
         noise: x[dims + 1].exp() + SMALLEST_NOISE,
-        evidence: -value,
     })
 }
 
@@ -198,28 +181,5 @@ mod tests {
                 assert!((numeric - gradient[k]).abs() < 1e-6, "{k}: {numeric} {}", gradient[k]);
             }
         }
-    }
-
-    #[test]
-    fn the_kernel_is_as_smooth_as_many_values() {
-        let mut rng = ChaCha8Rng::seed_from_u64(3);
-        let points: Vec<Arc<[f64]>> =
-            (0..60).map(|i| [i as f64 / 60.0, f64::from(i % 2)].into()).collect();
-        let mut at = 0.0;
-        let walk: Vec<f64> = (0..60)
-            .map(|_| {
-                at += rng.random::<f64>() - 0.5;
-                at
-            })
-            .collect();
-        let wave: Vec<f64> = (0..60).map(|i| (f64::from(i) / 8.0).sin()).collect();
-        let fitted = |values: &[f64], kinds: &[Kind], n: usize| {
-            fit(&points[..n], &values[..n], kinds, &[(0.0, -4.0)]).unwrap().kernel
-        };
-        let mixed = [Kind::Number, Kind::Category];
-        assert_eq!(fitted(&walk, &mixed, 60), Matern::ThreeHalves);
-        assert_eq!(fitted(&wave, &mixed, 60), Matern::FiveHalves);
-        assert_eq!(fitted(&walk, &mixed, 49), Matern::FiveHalves, "too few to tell");
-        assert_eq!(fitted(&walk, &[Kind::Number; 2], 60), Matern::FiveHalves);
     }
 }

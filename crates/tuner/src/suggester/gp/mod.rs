@@ -17,6 +17,7 @@ use rand_chacha::ChaCha8Rng;
 
 use self::acquisition::Acquisition;
 use self::fit::Theta;
+use self::kernel::Matern;
 use self::model::{Model, Scratch};
 use self::search::{Effort, bits, maximise};
 use self::trust::TrustRegion;
@@ -31,9 +32,6 @@ const MOST_TRIALS: usize = 500;
 /// Trials that hyperparameters are fitted to at most.
 const MOST_FITTED: usize = 200;
 
-/// Noise, in variances of the values, from which a function of categories is taken for
-/// rugged.
-const RUGGED: f64 = 0.03;
 /// Starts of the fit: log `1/ℓ²` and log noise of a smooth function without noise, and of
 /// one that varies quickly or is noisy.
 const STARTS: [(f64, f64); 2] = [(0.0, -7.0), (2.0, -3.0)];
@@ -47,16 +45,17 @@ const EVERY_FITTED: usize = 100;
 /// conditional parameter that is there in one trial and not in the other. The model is an
 /// exact GP with a Matérn 5/2 kernel, one length scale per parameter (ARD), a signal and
 /// a noise variance, fitted by maximum a posteriori with analytic gradients from two
-/// starts; with categories and from 50 trials on with a Matérn 3/2 kernel where that has the
-/// higher posterior density. The next point maximises the logarithm of expected improvement over the best
+/// starts. The next point maximises the logarithm of expected improvement over the best
 /// posterior mean (Ament et al., NeurIPS 2023), by L-BFGS from several starts over numbers
 /// and by local search over the values that the space really has.
 ///
 /// Losses are standardised after Yeo and Johnson's transform, which draws in long tails of
-/// bad ones. By turns the model is one of the whole space and one of the best trial's
+/// bad ones. Trials take two models by turns, so that what one does not see the other may.
+/// Of numbers alone they are one of the whole space and one of the best trial's
 /// neighbourhood, a box that grows with successes and shrinks with failures (TuRBO;
 /// Eriksson et al., NeurIPS 2019): the local model finds its way where the function is
-/// rugged or changes its scale.
+/// rugged or changes its scale. With categories both are of the whole space, the second with a
+/// Matérn 3/2 kernel: what categories stand for need not be smooth.
 ///
 /// - Running trials count with outcomes imagined from the posterior together, over which the
 ///   improvement is averaged, so that parallel workers spread out. The next point is then the one
@@ -110,8 +109,8 @@ impl GaussianProcess {
         self
     }
 
-    /// Sets whether every other trial stays near the best one. Default true; with several
-    /// objectives it is never done.
+    /// Sets whether every other trial stays near the best one. Default true; with categories or
+    /// several objectives it is never done.
     #[must_use]
     pub fn with_trust_region(mut self, on: bool) -> Self {
         self.trust_region = on;
@@ -179,28 +178,26 @@ impl GaussianProcess {
 
     fn promising(&mut self, task: &Task<'_>, data: Data, rng: &mut impl Rng) -> Option<Params> {
         let kinds: Vec<Kind> = self.table.columns.iter().map(|c| c.kind).collect();
+        let numbers = kinds.iter().all(|k| *k == Kind::Number);
+        let second = task.number % 2 == 1;
+        let kernel = if second && !numbers { Matern::ThreeHalves } else { Matern::FiveHalves };
         let local = self.trust_region
             && task.directions.len() == 1
-            && task.number % 2 == 1
+            && second
+            && numbers
             && data.points.len() >= 2 * self.startup;
-        // Where categories matter a box helps only if the whole is not well understood.
-        let numbers = kinds.iter().all(|k| *k == Kind::Number);
-        let local =
-            local && (numbers || self.theta(0, &data.points, &data.values, &kinds)?.noise > RUGGED);
-        let trust =
-            if local { TrustRegion::new(&data, self.startup, &self.table.columns) } else { None };
+        let trust = if local { TrustRegion::new(&data, self.startup) } else { None };
         let data = match &trust {
             Some(trust) => data.select(&trust.chosen),
             None => data,
         };
         let fit = |gp: &mut Self, quantity: usize, values: &[f64]| match trust {
-            Some(_) => fit::fit(&data.points, values, &kinds, &STARTS),
-            None => gp.theta(quantity, &data.points, values, &kinds),
+            Some(_) => fit::fit(&data.points, values, &kinds, kernel, &STARTS),
+            None => gp.theta(quantity, kernel, &data.points, values, &kinds),
         };
         let theta = fit(self, 0, &data.values)?;
-        let columns = &self.table.columns;
         let region = match &trust {
-            Some(trust) => trust.region(&theta, columns),
+            Some(trust) => trust.region(&theta),
             None => vec![(0.0, 1.0); kinds.len()],
         };
         let mut model = Model::new(&data.points, &data.values, &kinds, theta)?;
@@ -276,6 +273,7 @@ impl GaussianProcess {
     fn theta(
         &mut self,
         quantity: usize,
+        kernel: Matern,
         points: &[Arc<[f64]>],
         values: &[f64],
         kinds: &[Kind],
@@ -283,12 +281,13 @@ impl GaussianProcess {
         let chosen = spread_out(refit_at(points.len()), MOST_FITTED);
         let points: Vec<Arc<[f64]>> = chosen.iter().map(|&i| points[i].clone()).collect();
         let values = standardised(&chosen.iter().map(|&i| values[i]).collect::<Vec<_>>()).0;
-        let same = |f: &&Fitted| f.quantity == quantity && f.points == points && f.values == values;
+        let kind = |f: &Fitted| f.quantity == quantity && f.theta.kernel == kernel;
+        let same = |f: &&Fitted| kind(f) && f.points == points && f.values == values;
         if let Some(fitted) = self.fitted.iter().find(same) {
             return Some(fitted.theta.clone());
         }
-        let theta = fit::fit(&points, &values, kinds, &STARTS)?;
-        self.fitted.retain(|f| f.quantity != quantity);
+        let theta = fit::fit(&points, &values, kinds, kernel, &STARTS)?;
+        self.fitted.retain(|f| !kind(f));
         self.fitted.push(Fitted { quantity, points, values, theta: theta.clone() });
         Some(theta)
     }

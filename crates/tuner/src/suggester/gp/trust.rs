@@ -1,6 +1,5 @@
 //! The neighbourhood of the best trial, by turns with the whole space.
 
-use super::super::layout::{Column, Kind};
 use super::Data;
 use super::fit::Theta;
 use super::search::Region;
@@ -24,7 +23,7 @@ pub(super) struct TrustRegion {
 
 impl TrustRegion {
     /// `None` without a feasible trial.
-    pub(super) fn new(data: &Data, startup: usize, columns: &[Column]) -> Option<Self> {
+    pub(super) fn new(data: &Data, startup: usize) -> Option<Self> {
         let feasible = |i: &usize| data.trials[*i].violation() == 0.0;
         let best = (0..data.points.len())
             .filter(feasible)
@@ -32,12 +31,8 @@ impl TrustRegion {
         let centre = data.points[best].to_vec();
         let dims = centre.len();
         let side = side(data, startup, dims);
-        let mut order: Vec<(f64, usize)> = data
-            .points
-            .iter()
-            .enumerate()
-            .map(|(i, p)| (distance(p, &centre, columns), i))
-            .collect();
+        let mut order: Vec<(f64, usize)> =
+            data.points.iter().enumerate().map(|(i, p)| (distance(p, &centre), i)).collect();
         order.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         let inside = order.iter().filter(|(far, _)| *far <= side).count();
         order.truncate(inside.max(2 * dims + 10));
@@ -45,19 +40,19 @@ impl TrustRegion {
     }
 
     /// The box: longer along coordinates with long length scales, of the same volume;
-    /// categories and what is not there at the centre are free.
-    pub(super) fn region(&self, theta: &Theta, columns: &[Column]) -> Region {
+    /// what is not there at the centre is free.
+    pub(super) fn region(&self, theta: &Theta) -> Region {
         let scales: Vec<f64> =
             theta.inverse_squares.iter().map(|v| v.sqrt().recip().clamp(0.1, 10.0)).collect();
         let log_mean = scales.iter().map(|v| v.ln()).sum::<f64>() / scales.len() as f64;
         let bounds = |k: usize| {
-            if columns[k].kind == Kind::Category || self.centre[k].is_nan() {
+            if self.centre[k].is_nan() {
                 return (0.0, 1.0);
             }
             let half = 0.5 * self.side * (scales[k] / log_mean.exp()).clamp(0.25, 4.0);
             ((self.centre[k] - half).max(0.0), (self.centre[k] + half).min(1.0))
         };
-        (0..columns.len()).map(bounds).collect()
+        (0..scales.len()).map(bounds).collect()
     }
 }
 
@@ -87,11 +82,7 @@ fn side(data: &Data, startup: usize, dims: usize) -> f64 {
     side
 }
 
-/// The largest difference along a coordinate that the box bounds: categories and what is
-/// not there are free in it, so trials that differ in them alone belong to it.
-fn distance(a: &[f64], b: &[f64], columns: &[Column]) -> f64 {
-    let bounded = columns.iter().zip(a.iter().zip(b)).filter(|(c, _)| c.kind == Kind::Number);
-    let along = |(_, (a, b)): (&Column, (&f64, &f64))| (a - b).abs();
-    // NaN, of a coordinate that one of them does not have, is no maximum.
-    bounded.map(along).fold(0.0, f64::max)
+/// The largest difference along a coordinate; NaN, of one that either does not have, is no maximum.
+fn distance(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
 }
