@@ -1,13 +1,16 @@
 //! Regret and overhead of the suggesters; `optuna_peer.py` and `optuna_several.py` do the
 //! same with Optuna.
 //!
-//! `cargo bench -p counterweight-tuner --bench tuner -- [seeds] [part..]`, parts being
-//! `regret`, `workers`, `several` and `overhead`; all by default, with 30 seeds.
+//! `cargo bench -p counterweight-tuner --bench tuner -- [seeds] [name..]`, seeds being a number
+//! of them from 0 on or a range as `1000..1300`, names being of the
+//! parts `regret`, `workers`, `several` and `overhead`, of functions and, for `regret`, of
+//! suggesters; all of a kind by default, with 30 seeds.
 
 mod functions;
 mod tables;
 
 use std::hint::black_box;
+use std::ops::Range;
 use std::time::Instant;
 
 use counterweight_tuner::{
@@ -16,6 +19,9 @@ use counterweight_tuner::{
 
 use self::functions::{ALL, SEVERAL};
 use self::tables::{Lookup, NAMES};
+
+const PARTS: [&str; 4] = ["regret", "workers", "several", "overhead"];
+const SUGGESTERS: [&str; 5] = ["default", "tpe", "cma-es", "sobol", "random"];
 
 /// A named function of a trial's parameters whose minimum is 0.
 type Objective = Box<dyn Fn(&mut Trial) -> Result<f64, BoxError>>;
@@ -34,33 +40,37 @@ fn objectives() -> Vec<(&'static str, Objective)> {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
-    let seeds = arguments.iter().find_map(|a| a.parse().ok()).unwrap_or(30);
-    let parts: Vec<&str> =
-        arguments.iter().map(String::as_str).filter(|a| a.parse::<u64>().is_err()).collect();
-    let wanted = |part| parts.is_empty() || parts.contains(&part);
+    let seeds = arguments.iter().find_map(|a| range(a)).unwrap_or(0..30);
+    let many = seeds.end - seeds.start;
+    let parts = chosen(&arguments, &PARTS);
+    let wanted = |part| parts.contains(&part);
+    let mut objectives = objectives();
+    let names: Vec<&str> = objectives.iter().map(|o| o.0).collect();
+    let names = chosen(&arguments, &names);
+    objectives.retain(|o| names.contains(&o.0));
     if wanted("regret") {
-        println!("median regret after 50 and 100 trials, {seeds} seeds; ms per trial");
-        for (name, function) in &objectives() {
-            for suggester in ["default", "tpe", "cma-es", "sobol", "random"] {
+        println!("median regret after 50 and 100 trials, {many} seeds; ms per trial");
+        for (name, function) in &objectives {
+            for suggester in chosen(&arguments, &SUGGESTERS) {
                 let clock = Instant::now();
-                let runs: Vec<Vec<f64>> = (0..seeds)
+                let runs: Vec<Vec<f64>> = (seeds.clone())
                     .map(|seed| run(&with(name, suggester, seed), function, 100))
                     .collect();
-                let time = clock.elapsed().as_secs_f64() * 10.0 / seeds as f64;
+                let time = clock.elapsed().as_secs_f64() * 10.0 / many as f64;
                 let at = |n: usize| median(runs.iter().map(|best| best[n - 1]).collect());
                 println!("{name:12} {suggester:8} {:.6} {:.6}  {time:.2} ms", at(50), at(100));
             }
         }
     }
     if wanted("workers") {
-        println!("median regret of the default after 130 trials, four at a time, {seeds} seeds");
-        for (name, function) in &objectives() {
-            let runs = (0..seeds).map(|seed| four_at_a_time(name, function, seed, 130));
+        println!("median regret of the default after 130 trials, four at a time, {many} seeds");
+        for (name, function) in &objectives {
+            let runs = seeds.clone().map(|seed| four_at_a_time(name, function, seed, 130));
             println!("{name:12} {:.6}", median(runs.collect()));
         }
     }
     if wanted("several") {
-        println!("median hypervolume after 200 trials, {seeds} seeds");
+        println!("median hypervolume after 200 trials, {many} seeds");
         for (name, (function, reference)) in SEVERAL {
             for suggester in ["default", "nsga2", "tpe"] {
                 let volume = |seed| {
@@ -70,14 +80,15 @@ fn main() {
                     study.hypervolume(reference).unwrap()
                 };
                 // A minute a run with the Gaussian process.
-                let seeds = if suggester == "default" { seeds.min(5) } else { seeds };
-                println!("{name:8} {suggester:8} {:.4}", median((0..seeds).map(volume).collect()));
+                let most = if suggester == "default" { 5 } else { usize::MAX };
+                let volumes = seeds.clone().take(most).map(volume).collect();
+                println!("{name:8} {suggester:8} {:.4}", median(volumes));
             }
         }
     }
     if wanted("overhead") {
         println!("ms per suggestion after 100 and 1,000 trials");
-        for (name, function) in &objectives() {
+        for (name, function) in &objectives {
             for n in [100, 1000] {
                 let study = || Study::minimize(*name).seed(1);
                 let random = overhead(&study().suggester(Random), function, n);
@@ -88,6 +99,19 @@ fn main() {
             }
         }
     }
+}
+
+/// `N` is `0..N`.
+fn range(argument: &str) -> Option<Range<u64>> {
+    let (start, end) = argument.split_once("..").unwrap_or(("0", argument));
+    Some(start.parse().ok()?..end.parse().ok()?)
+}
+
+/// Those of a kind that are given, all where none is.
+fn chosen<'n>(arguments: &[String], all: &[&'n str]) -> Vec<&'n str> {
+    let given: Vec<&str> =
+        all.iter().copied().filter(|name| arguments.iter().any(|a| a == name)).collect();
+    if given.is_empty() { all.to_vec() } else { given }
 }
 
 fn with(name: &str, suggester: &str, seed: u64) -> Study {
