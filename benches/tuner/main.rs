@@ -41,11 +41,16 @@ fn objectives() -> Vec<(&'static str, Objective)> {
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let seeds = arguments.iter().find_map(|a| range(a)).unwrap_or(0..30);
-    let many = seeds.end - seeds.start;
+    let many = seeds.clone().count();
     let parts = chosen(&arguments, &PARTS);
     let wanted = |part| parts.contains(&part);
     let mut objectives = objectives();
     let names: Vec<&str> = objectives.iter().map(|o| o.0).collect();
+    let known = [&PARTS[..], &SUGGESTERS, &names].concat();
+    for argument in &arguments {
+        let known = range(argument).is_some() || known.contains(&argument.as_str());
+        assert!(known, "no seeds, part, function or suggester: {argument}");
+    }
     let names = chosen(&arguments, &names);
     objectives.retain(|o| names.contains(&o.0));
     if wanted("regret") {

@@ -380,3 +380,43 @@ fn subset(losses: &[f64], most: usize) -> Vec<usize> {
 fn spread_out(n: usize, most: usize) -> Vec<usize> {
     if n <= most { (0..n).collect() } else { (0..most).map(|i| i * n / most).collect() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BoxError, Direction, Study, Trial};
+
+    /// The kernels of the whole space that two suggestions in a row fit.
+    fn kernels(objective: fn(&mut Trial) -> std::result::Result<f64, BoxError>) -> Vec<Matern> {
+        let study = Study::minimize("turns").suggester(super::super::Random).seed(1);
+        study.optimize(25, objective).unwrap();
+        let history = study.trials().unwrap();
+        let mut gp = GaussianProcess::new();
+        for number in [25, 26] {
+            let task = Task {
+                directions: &[Direction::Minimize],
+                history: &history,
+                space: None,
+                fixed: &Params::new(),
+                number,
+                point: number,
+                study_seed: 1,
+                seed: number,
+            };
+            gp.suggest(&task).unwrap().unwrap();
+        }
+        gp.fitted.iter().map(|f| f.theta.kernel).collect()
+    }
+
+    #[test]
+    fn two_models_take_turns() {
+        let with_category = |trial: &mut Trial| {
+            let x = trial.suggest_float("x", -1.0..=1.0)?;
+            let kind = trial.suggest_categorical("kind", &["a", "b"])?;
+            Ok(x * x + if kind == "a" { 0.0 } else { 0.3 })
+        };
+        assert_eq!(kernels(with_category), [Matern::ThreeHalves, Matern::FiveHalves]);
+        let numbers = |trial: &mut Trial| Ok(trial.suggest_float("x", -1.0..=1.0)?.powi(2));
+        assert_eq!(kernels(numbers), [Matern::FiveHalves], "the first is of a neighbourhood");
+    }
+}
