@@ -68,10 +68,21 @@ fn main() {
         }
     }
     if wanted("workers") {
-        println!("median regret of the default after 130 trials, four at a time, {many} seeds");
+        println!(
+            "median regret of the default after 100 trials and after 130, four at a time; how"
+        );
+        println!("many of these have the regret of the 100; {many} seeds");
         for (name, function) in &objectives {
-            let runs = seeds.clone().map(|seed| four_at_a_time(name, function, seed, 130));
-            println!("{name:12} {:.6}", median(runs.collect()));
+            let alone: Vec<Vec<f64>> = (seeds.clone())
+                .map(|seed| run(&with(name, "default", seed), function, 100))
+                .collect();
+            let four: Vec<Vec<f64>> =
+                seeds.clone().map(|seed| four_at_a_time(name, function, seed, 200)).collect();
+            let at = |runs: &[Vec<f64>], n: usize| median(runs.iter().map(|r| r[n - 1]).collect());
+            let same = at(&alone, 100);
+            let needed = (1..=200).find(|&n| at(&four, n) <= same);
+            let needed = needed.map_or("over 200".to_owned(), |n| n.to_string());
+            println!("{name:12} {same:.6} {:.6} {needed}", at(&four, 130));
         }
     }
     if wanted("several") {
@@ -137,6 +148,10 @@ fn choose(study: Study, suggester: &str) -> Study {
 /// The best value after each trial.
 fn run(study: &Study, function: &Objective, trials: usize) -> Vec<f64> {
     study.optimize(trials, function).unwrap();
+    best_so_far(study)
+}
+
+fn best_so_far(study: &Study) -> Vec<f64> {
     let mut best = f64::INFINITY;
     let values = study.trials().unwrap();
     values
@@ -148,20 +163,17 @@ fn run(study: &Study, function: &Objective, trials: usize) -> Vec<f64> {
         .collect()
 }
 
-/// The best value when four trials are always under way together.
-fn four_at_a_time(name: &str, function: &Objective, seed: u64, trials: usize) -> f64 {
+/// The best value after each trial, four of which are always under way together.
+fn four_at_a_time(name: &str, function: &Objective, seed: u64, trials: usize) -> Vec<f64> {
     let study = Study::minimize(name).seed(seed);
-    let mut left = trials;
-    while left > 0 {
-        let mut asked: Vec<Trial> =
-            (0..left.min(4)).map(|_| study.ask().unwrap().unwrap()).collect();
-        left -= asked.len();
+    for _ in 0..trials / 4 {
+        let mut asked: Vec<Trial> = (0..4).map(|_| study.ask().unwrap().unwrap()).collect();
         let values: Vec<f64> = asked.iter_mut().map(|t| function(t).unwrap()).collect();
         for (trial, value) in asked.into_iter().zip(values) {
             study.tell(trial, value).unwrap();
         }
     }
-    study.best().unwrap().unwrap().value().unwrap()
+    best_so_far(&study)
 }
 
 /// Milliseconds per suggestion after `n` trials that were not modelled.

@@ -35,7 +35,9 @@ const MOST_FITTED: usize = 200;
 /// Starts of the fit: log `1/ℓ²` and log noise of a smooth function without noise, and of
 /// one that varies quickly or is noisy.
 const STARTS: [(f64, f64); 2] = [(0.0, -7.0), (2.0, -3.0)];
-/// Up to so many trials they are fitted anew every time.
+/// Of numbers alone one trial in so many looks at the whole space, the others near the best.
+const EVERY_GLOBAL: u64 = 3;
+/// Up to so many trials hyperparameters are fitted anew every time.
 const EVERY_FITTED: usize = 100;
 
 /// Bayesian optimisation with a Gaussian process (Snoek et al., NeurIPS 2012).
@@ -51,10 +53,10 @@ const EVERY_FITTED: usize = 100;
 ///
 /// Losses are standardised after Yeo and Johnson's transform, which draws in long tails of
 /// bad ones. Trials take two models by turns, so that what one does not see the other may.
-/// Of numbers alone they are one of the whole space and one of the best trial's
-/// neighbourhood, a box that grows with successes and shrinks with failures (TuRBO;
-/// Eriksson et al., NeurIPS 2019): the local model finds its way where the function is
-/// rugged or changes its scale. With categories both are of the whole space, the second with a
+/// Of numbers alone they are one of the whole space and, for two trials of three, one of the
+/// best trial's neighbourhood, a box that grows with successes and shrinks with failures
+/// (TuRBO; Eriksson et al., NeurIPS 2019): the local model finds its way where the function
+/// is rugged or changes its scale. With categories both are of the whole space, the second with a
 /// Matérn 3/2 kernel: what categories stand for need not be smooth.
 ///
 /// - Running trials count with outcomes imagined from the posterior together, over which the
@@ -109,7 +111,7 @@ impl GaussianProcess {
         self
     }
 
-    /// Sets whether every other trial stays near the best one. Default true; with categories or
+    /// Sets whether two trials of three stay near the best one. Default true; with categories or
     /// several objectives it is never done.
     #[must_use]
     pub fn with_trust_region(mut self, on: bool) -> Self {
@@ -179,12 +181,12 @@ impl GaussianProcess {
     fn promising(&mut self, task: &Task<'_>, data: Data, rng: &mut impl Rng) -> Option<Params> {
         let kinds: Vec<Kind> = self.table.columns.iter().map(|c| c.kind).collect();
         let numbers = kinds.iter().all(|k| *k == Kind::Number);
-        let second = task.number % 2 == 1;
-        let kernel = if second && !numbers { Matern::ThreeHalves } else { Matern::FiveHalves };
+        let rough = !numbers && task.number % 2 == 1;
+        let kernel = if rough { Matern::ThreeHalves } else { Matern::FiveHalves };
         let local = self.trust_region
             && task.directions.len() == 1
-            && second
             && numbers
+            && !task.number.is_multiple_of(EVERY_GLOBAL)
             && data.points.len() >= 2 * self.startup;
         let trust = if local { TrustRegion::new(&data, self.startup) } else { None };
         let data = match &trust {

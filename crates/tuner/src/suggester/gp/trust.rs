@@ -1,4 +1,4 @@
-//! The neighbourhood of the best trial, by turns with the whole space.
+//! The neighbourhood of the best trial, where two trials of three look.
 
 use super::Data;
 use super::fit::Theta;
