@@ -35,9 +35,7 @@ const MOST_FITTED: usize = 200;
 /// Starts of the fit: log `1/ℓ²` and log noise of a smooth function without noise, and of
 /// one that varies quickly or is noisy.
 const STARTS: [(f64, f64); 2] = [(0.0, -7.0), (2.0, -3.0)];
-/// Of numbers alone one trial in so many looks at the whole space, the others near the best.
-const EVERY_GLOBAL: u64 = 3;
-/// Up to so many trials hyperparameters are fitted anew every time.
+/// Up to so many trials they are fitted anew every time.
 const EVERY_FITTED: usize = 100;
 
 /// Bayesian optimisation with a Gaussian process (Snoek et al., NeurIPS 2012).
@@ -53,10 +51,10 @@ const EVERY_FITTED: usize = 100;
 ///
 /// Losses are standardised after Yeo and Johnson's transform, which draws in long tails of
 /// bad ones. Trials take two models by turns, so that what one does not see the other may.
-/// Of numbers alone they are one of the whole space and, for two trials of three, one of the
-/// best trial's neighbourhood, a box that grows with successes and shrinks with failures
-/// (TuRBO; Eriksson et al., NeurIPS 2019): the local model finds its way where the function
-/// is rugged or changes its scale. With categories both are of the whole space, the second with a
+/// Of numbers alone they are one of the whole space and one of the best trial's
+/// neighbourhood, a box that grows with successes and shrinks with failures (TuRBO;
+/// Eriksson et al., NeurIPS 2019): the local model finds its way where the function is
+/// rugged or changes its scale. With categories both are of the whole space, the second with a
 /// Matérn 3/2 kernel: what categories stand for need not be smooth.
 ///
 /// - Running trials count with outcomes imagined from the posterior together, over which the
@@ -111,7 +109,7 @@ impl GaussianProcess {
         self
     }
 
-    /// Sets whether two trials of three stay near the best one. Default true; with categories or
+    /// Sets whether every other trial stays near the best one. Default true; with categories or
     /// several objectives it is never done.
     #[must_use]
     pub fn with_trust_region(mut self, on: bool) -> Self {
@@ -181,12 +179,12 @@ impl GaussianProcess {
     fn promising(&mut self, task: &Task<'_>, data: Data, rng: &mut impl Rng) -> Option<Params> {
         let kinds: Vec<Kind> = self.table.columns.iter().map(|c| c.kind).collect();
         let numbers = kinds.iter().all(|k| *k == Kind::Number);
-        let rough = !numbers && task.number % 2 == 1;
-        let kernel = if rough { Matern::ThreeHalves } else { Matern::FiveHalves };
+        let second = task.number % 2 == 1;
+        let kernel = if second && !numbers { Matern::ThreeHalves } else { Matern::FiveHalves };
         let local = self.trust_region
             && task.directions.len() == 1
+            && second
             && numbers
-            && !task.number.is_multiple_of(EVERY_GLOBAL)
             && data.points.len() >= 2 * self.startup;
         let trust = if local { TrustRegion::new(&data, self.startup) } else { None };
         let data = match &trust {
@@ -388,15 +386,13 @@ mod tests {
     use super::*;
     use crate::{BoxError, Direction, Study, Trial};
 
-    /// The kernel that each of three suggestions in a row fits to the whole space, if it does.
-    fn kernels(
-        objective: fn(&mut Trial) -> std::result::Result<f64, BoxError>,
-    ) -> [Option<Matern>; 3] {
+    /// The kernels of the whole space that two suggestions in a row fit.
+    fn kernels(objective: fn(&mut Trial) -> std::result::Result<f64, BoxError>) -> Vec<Matern> {
         let study = Study::minimize("turns").suggester(super::super::Random).seed(1);
         study.optimize(25, objective).unwrap();
         let history = study.trials().unwrap();
-        [25, 26, 27].map(|number| {
-            let mut gp = GaussianProcess::new();
+        let mut gp = GaussianProcess::new();
+        for number in [25, 26] {
             let task = Task {
                 directions: &[Direction::Minimize],
                 history: &history,
@@ -408,8 +404,8 @@ mod tests {
                 seed: number,
             };
             gp.suggest(&task).unwrap().unwrap();
-            gp.fitted.first().map(|f| f.theta.kernel)
-        })
+        }
+        gp.fitted.iter().map(|f| f.theta.kernel).collect()
     }
 
     #[test]
@@ -419,9 +415,8 @@ mod tests {
             let kind = trial.suggest_categorical("kind", &["a", "b"])?;
             Ok(x * x + if kind == "a" { 0.0 } else { 0.3 })
         };
-        let (rough, smooth) = (Some(Matern::ThreeHalves), Some(Matern::FiveHalves));
-        assert_eq!(kernels(with_category), [rough, smooth, rough]);
+        assert_eq!(kernels(with_category), [Matern::ThreeHalves, Matern::FiveHalves]);
         let numbers = |trial: &mut Trial| Ok(trial.suggest_float("x", -1.0..=1.0)?.powi(2));
-        assert_eq!(kernels(numbers), [None, None, smooth], "two are of a neighbourhood");
+        assert_eq!(kernels(numbers), [Matern::FiveHalves], "the first is of a neighbourhood");
     }
 }

@@ -1,4 +1,4 @@
-//! The neighbourhood of the best trial, where two trials of three look.
+//! The neighbourhood of the best trial, by turns with the whole space.
 
 use super::Data;
 use super::fit::Theta;
