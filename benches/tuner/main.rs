@@ -69,9 +69,9 @@ fn main() {
     }
     if wanted("workers") {
         println!(
-            "median regret of the default after 100 trials and after 130, four at a time; how"
+            "the default, {many} seeds: median regret after 100 trials, and after 130 that run"
         );
-        println!("many of these have the regret of the 100; {many} seeds");
+        println!("four at a time, and how many of those it takes to be even");
         for (name, function) in &objectives {
             let alone: Vec<Vec<f64>> = (seeds.clone())
                 .map(|seed| run(&with(name, "default", seed), function, 100))

@@ -151,7 +151,24 @@ mod tests {
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
+    use super::super::super::normal;
     use super::*;
+
+    #[test]
+    fn noise_is_found_where_the_values_insist() {
+        let mut rng = ChaCha8Rng::seed_from_u64(11);
+        let points: Vec<Arc<[f64]>> = (0..60).map(|i| [f64::from(i) / 60.0].into()).collect();
+        let values = |share: f64, rng: &mut ChaCha8Rng| -> Vec<f64> {
+            points.iter().map(|p| (6.0 * p[0]).sin() + share * normal(rng)).collect()
+        };
+        let noise = |values: &[f64]| {
+            let starts = [(0.0, -7.0), (2.0, -3.0)];
+            fit(&points, values, &[Kind::Number], Matern::FiveHalves, &starts).unwrap().noise
+        };
+        let (none, some) = (noise(&values(0.0, &mut rng)), noise(&values(0.5, &mut rng)));
+        assert!(none < 1e-4, "{none}");
+        assert!((0.1..0.4).contains(&some), "{some}, drawn with 0.25");
+    }
 
     #[test]
     fn gradients_match_finite_differences() {
