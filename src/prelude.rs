@@ -36,7 +36,8 @@ pub use crate::samplers::{
 };
 pub use crate::tuner::{
     BoxError, CmaEs, Direction, Distribution, GaussianProcess, Grid, Hyperband, Journal, Nsga2,
-    Percentile, Random, Sobol, Space, Sqlite, Study, SuccessiveHalving, Suggester, Tpe, Trial,
+    Pending, Percentile, Random, Sobol, Space, Sqlite, Study, SuccessiveHalving, Suggester, Tpe,
+    Trial,
 };
 pub use crate::{
     ClipNorm, CompareReport, ContrastiveConfig, MaskedSubstitutes, Model, OptimizerConfig,

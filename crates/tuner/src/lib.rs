@@ -60,7 +60,7 @@ pub use storage::Sqlite;
 pub use storage::{Journal, Memory, Op, Scope, Storage};
 pub use study::{Study, Values, hypervolume, pareto_front};
 pub use suggester::{
-    Auto, CmaEs, GaussianProcess, Grid, Nsga2, Random, Sobol, Suggester, Task, Tpe,
+    Auto, CmaEs, GaussianProcess, Grid, Nsga2, Pending, Random, Sobol, Suggester, Task, Tpe,
 };
 pub use trial::Trial;
 pub use value::{Params, Value};

@@ -1,8 +1,8 @@
 //! Suggesters: what they find, and that they go on as they would have.
 
 use counterweight_tuner::{
-    Auto, BoxError, CmaEs, Direction, GaussianProcess, Grid, Nsga2, Params, Random, Sobol, Space,
-    State, Study, Suggester, Tpe, Trial,
+    Auto, BoxError, CmaEs, Direction, GaussianProcess, Grid, Nsga2, Params, Pending, Random, Sobol,
+    Space, State, Study, Suggester, Tpe, Trial,
 };
 use proptest::prelude::*;
 
@@ -32,6 +32,9 @@ fn named(name: &str) -> Box<dyn Fn(Study) -> Study> {
     match name {
         "auto" => with(Auto::new),
         "gp" => with(|| GaussianProcess::new().with_startup(4)),
+        "gp-liar" => {
+            with(|| GaussianProcess::new().with_startup(4).with_pending(Pending::ConstantLiar))
+        }
         "tpe" => with(|| Tpe::new().with_startup(4)),
         "cma-es" => with(CmaEs::new),
         "nsga2" => with(|| Nsga2::new().with_population(6)),
@@ -112,7 +115,7 @@ fn a_finite_space_is_not_tried_twice() {
 
 #[test]
 fn workers_are_sent_to_different_places() {
-    for name in ["gp", "tpe"] {
+    for name in ["gp", "gp-liar", "tpe"] {
         let study = named(name)(Study::minimize("s").seed(2));
         study.optimize(20, branin).unwrap();
         let mut trials: Vec<Trial> = (0..6).map(|_| study.ask().unwrap().unwrap()).collect();

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 pub use auto::Auto;
 pub use cmaes::CmaEs;
-pub use gp::GaussianProcess;
+pub use gp::{GaussianProcess, Pending};
 pub use grid::Grid;
 pub(crate) use layout::Table;
 pub use nsga2::Nsga2;

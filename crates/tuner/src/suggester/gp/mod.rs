@@ -5,6 +5,7 @@ mod fit;
 mod kernel;
 mod lbfgs;
 mod model;
+mod pending;
 mod search;
 mod trust;
 mod warp;
@@ -19,14 +20,13 @@ use self::acquisition::Acquisition;
 use self::fit::Theta;
 use self::kernel::Matern;
 use self::model::{Model, Scratch};
+pub use self::pending::Pending;
 use self::search::{Effort, bits, maximise};
 use self::trust::TrustRegion;
 use super::layout::{Kind, Table};
 use super::{Suggester, Task, sobol};
 use crate::{Error, Params, Result, TrialRecord};
 
-/// Outcomes imagined for the running trials.
-const DRAWS: usize = 16;
 /// Trials that the model is conditioned on at most.
 const MOST_TRIALS: usize = 500;
 /// Trials that hyperparameters are fitted to at most.
@@ -60,7 +60,7 @@ const EVERY_FITTED: usize = 100;
 /// - Running trials count with outcomes imagined from the posterior together, over which the
 ///   improvement is averaged, so that parallel workers spread out. The next point is then the one
 ///   that adds most to the expected improvement of all that run and it, q-EI (Ginsbourger et al.
-///   2010), as qLogEI does with pending points.
+///   2010), as qLogEI does with pending points. [`Pending`] has the constant liar too.
 /// - Where the space is finite no point is proposed twice while there are others.
 /// - Constraints have models of their own; improvement is weighed with the probability of
 ///   keeping them (Gardner et al., ICML 2014).
@@ -76,6 +76,7 @@ const EVERY_FITTED: usize = 100;
 pub struct GaussianProcess {
     startup: usize,
     trust_region: bool,
+    pending: Pending,
     table: Table,
     fitted: Vec<Fitted>,
 }
@@ -92,7 +93,13 @@ struct Fitted {
 
 impl Default for GaussianProcess {
     fn default() -> Self {
-        Self { startup: 10, trust_region: true, table: Table::default(), fitted: Vec::new() }
+        Self {
+            startup: 10,
+            trust_region: true,
+            pending: Pending::default(),
+            table: Table::default(),
+            fitted: Vec::new(),
+        }
     }
 }
 
@@ -114,6 +121,13 @@ impl GaussianProcess {
     #[must_use]
     pub fn with_trust_region(mut self, on: bool) -> Self {
         self.trust_region = on;
+        self
+    }
+
+    /// Sets how running trials count. Default [`Pending::Joint`].
+    #[must_use]
+    pub fn with_pending(mut self, pending: Pending) -> Self {
+        self.pending = pending;
         self
     }
 }
@@ -200,7 +214,7 @@ impl GaussianProcess {
             Some(trust) => trust.region(&theta),
             None => vec![(0.0, 1.0); kinds.len()],
         };
-        let mut model = Model::new(&data.points, &data.values, &kinds, theta)?;
+        let model = Model::new(&data.points, &data.values, &kinds, theta)?;
         let names: BTreeSet<String> =
             data.trials.iter().flat_map(|t| t.constraints().into_keys()).collect();
         let mut constraints = Vec::new();
@@ -214,13 +228,9 @@ impl GaussianProcess {
             (0..data.trials.len()).filter(|&i| data.trials[i].violation() == 0.0).collect();
         let running = self.table.running(task);
         let mut scratch = Scratch::default();
-        let mut outcomes = Vec::new();
-        if !running.is_empty() {
-            let (points, values) = (&data.points, &data.values);
-            (model, outcomes) = model.with_running(points, values, &running, DRAWS, rng)?;
-        }
+        let (model, outcomes) = self.pending.condition(model, &data, &kinds, &running, rng)?;
         // The best of the posterior means, which noise does not deceive.
-        let mut best = vec![f64::NEG_INFINITY; outcomes.len().max(1)];
+        let mut best = vec![f64::NEG_INFINITY; outcomes];
         let mut ranked: Vec<(f64, usize)> = Vec::new();
         for &i in &feasible {
             model.predict_means(&data.points[i], &mut scratch);
