@@ -28,7 +28,7 @@ const LOG_SIGNAL: [f64; 2] = [-6.0, 6.0];
 const LOG_NOISE: [f64; 2] = [-16.0, 1.0];
 
 /// Rate of the noise variance's prior: what looks like noise at first is mostly shape that was not
-/// seen yet. With a rate of 30 rugged functions end further from their optimum.
+/// seen yet. With a rate of 30, rugged functions end further from their optimum.
 const NOISE_RATE: f64 = 300.0;
 
 /// Fits the kernel to standardised values by `L-BFGS` with analytic gradients, from

@@ -214,7 +214,6 @@ impl GaussianProcess {
             Some(trust) => trust.region(&theta),
             None => vec![(0.0, 1.0); kinds.len()],
         };
-        let model = Model::new(&data.points, &data.values, &kinds, theta)?;
         let names: BTreeSet<String> =
             data.trials.iter().flat_map(|t| t.constraints().into_keys()).collect();
         let mut constraints = Vec::new();
@@ -228,7 +227,8 @@ impl GaussianProcess {
             (0..data.trials.len()).filter(|&i| data.trials[i].violation() == 0.0).collect();
         let running = self.table.running(task);
         let mut scratch = Scratch::default();
-        let (model, outcomes) = self.pending.condition(model, &data, &kinds, &running, rng)?;
+        let (model, outcomes) =
+            self.pending.model(theta, &data, &kinds, &feasible, &running, rng)?;
         // The best of the posterior means, which noise does not deceive.
         let mut best = vec![f64::NEG_INFINITY; outcomes];
         let mut ranked: Vec<(f64, usize)> = Vec::new();

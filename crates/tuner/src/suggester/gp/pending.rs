@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rand::Rng;
 
 use super::Data;
+use super::fit::Theta;
 use super::model::Model;
 use crate::suggester::layout::Kind;
 
@@ -19,37 +20,40 @@ pub enum Pending {
     /// averaged over these: q-EI (Ginsbourger et al. 2010), as qLogEI with pending points.
     #[default]
     Joint,
-    /// Each is taken to have reached the best value so far, the constant liar of Ginsbourger et al.
-    /// with their lie that did best. A suggestion costs less, and what running trials may yet show
+    /// Each is taken to have reached the best value so far, of feasible trials where there are any:
+    /// the constant liar of Ginsbourger et al. with their lie that did best. A suggestion costs less, and what running trials may yet show
     /// is ignored.
     ConstantLiar,
 }
 
 impl Pending {
     /// The model given the running trials too, and the number of outcomes that it holds of them.
-    pub(super) fn condition(
+    pub(super) fn model(
         self,
-        model: Model,
+        theta: Theta,
         data: &Data,
         kinds: &[Kind],
+        feasible: &[usize],
         running: &[Arc<[f64]>],
         rng: &mut impl Rng,
     ) -> Option<(Model, usize)> {
+        let (points, values) = (&data.points, &data.values);
         if running.is_empty() {
-            return Some((model, 1));
+            return Some((Model::new(points, values, kinds, theta)?, 1));
         }
         match self {
             Self::Joint => {
-                let (points, values) = (&data.points, &data.values);
+                let model = Model::new(points, values, kinds, theta)?;
                 let (model, outcomes) = model.with_running(points, values, running, DRAWS, rng)?;
                 Some((model, outcomes.len()))
             }
             Self::ConstantLiar => {
-                let lie = data.values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-                let points = [&data.points, running].concat();
-                let mut values = data.values.clone();
+                let kept = feasible.iter().map(|&i| values[i]).reduce(f64::max);
+                let lie = kept.or(values.iter().copied().reduce(f64::max))?;
+                let points = [points, running].concat();
+                let mut values = values.clone();
                 values.resize(points.len(), lie);
-                Some((Model::new(&points, &values, kinds, model.theta)?, 1))
+                Some((Model::new(&points, &values, kinds, theta)?, 1))
             }
         }
     }
@@ -60,7 +64,6 @@ mod tests {
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
 
-    use super::super::fit::Theta;
     use super::super::kernel::Matern;
     use super::super::model::Scratch;
     use super::*;
@@ -76,19 +79,21 @@ mod tests {
             noise: 1e-6,
         };
         let running: [Arc<[f64]>; 1] = [[0.7].into()];
-        let means = |pending: Pending| {
-            let model = Model::new(&data.points, &data.values, &[Kind::Number], theta()).unwrap();
+        let means = |pending: Pending, feasible: &[usize]| {
             let mut rng = ChaCha8Rng::seed_from_u64(1);
-            let given = pending.condition(model, &data, &[Kind::Number], &running, &mut rng);
+            let kinds = [Kind::Number];
+            let given = pending.model(theta(), &data, &kinds, feasible, &running, &mut rng);
             let (model, outcomes) = given.unwrap();
             let mut scratch = Scratch::default();
             model.predict_means(&running[0], &mut scratch);
             assert_eq!(scratch.outlook.means.len(), outcomes);
             scratch.outlook.means
         };
-        let lie = means(Pending::ConstantLiar);
-        assert!(lie.len() == 1 && (lie[0] - 1.2).abs() < 1e-4, "{lie:?}");
-        let drawn = means(Pending::Joint);
+        for (feasible, best) in [(&[0, 1, 2][..], 1.2), (&[0, 2], -0.2), (&[], 1.2)] {
+            let lie = means(Pending::ConstantLiar, feasible);
+            assert!(lie.len() == 1 && (lie[0] - best).abs() < 1e-4, "{lie:?}, not {best}");
+        }
+        let drawn = means(Pending::Joint, &[0, 1, 2]);
         assert_eq!(drawn.len(), DRAWS);
         let mean = drawn.iter().sum::<f64>() / DRAWS as f64;
         assert!(mean < 1.0 && drawn.iter().any(|v| (v - mean).abs() > 0.1), "{drawn:?}");
