@@ -26,10 +26,20 @@ const CUBES: usize = 4096;
 pub(super) enum Share {
     /// A unit alone.
     Alone,
-    /// The units are a plane (warp, subgroup).
-    Plane,
+    /// The units are so many neighbours in a plane (warp, subgroup), a power of two.
+    Plane(u32),
     /// By shared memory, in halves.
     Memory,
+}
+
+impl Share {
+    /// Halvings of the units in a plane until one is left.
+    fn halvings(self) -> u32 {
+        match self {
+            Self::Plane(units) => units.ilog2(),
+            _ => 0,
+        }
+    }
 }
 
 /// The sum of the numbers that the units of a row have. Every unit of the cube must come here.
@@ -40,9 +50,11 @@ pub(super) fn total<N: Size>(part: Vector<f32, N>, #[comptime] share: Share) -> 
     for k in 0..N::value() {
         sum += part.extract(k);
     }
-    if comptime!(share == Share::Plane) {
-        sum = plane_sum(sum);
-    } else if comptime!(share == Share::Memory) {
+    #[unroll]
+    for k in 0..comptime!(share.halvings()) {
+        sum += plane_shuffle_xor(sum, 1u32 << k);
+    }
+    if comptime!(share == Share::Memory) {
         let mut memory = Shared::<[f32]>::new_slice(UNITS);
         let own = UNIT_POS as usize;
         memory[own] = sum;
@@ -69,9 +81,11 @@ pub(super) fn largest<N: Size>(part: Vector<f32, N>, #[comptime] share: Share) -
     for k in 1usize..N::value() {
         top = max(top, part.extract(k));
     }
-    if comptime!(share == Share::Plane) {
-        top = plane_max(top);
-    } else if comptime!(share == Share::Memory) {
+    #[unroll]
+    for k in 0..comptime!(share.halvings()) {
+        top = max(top, plane_shuffle_xor(top, 1u32 << k));
+    }
+    if comptime!(share == Share::Memory) {
         let mut memory = Shared::<[f32]>::new_slice(UNITS);
         let own = UNIT_POS as usize;
         memory[own] = top;
@@ -143,14 +157,14 @@ impl Rows {
         let planes = properties.features.plane.contains(Plane::Ops)
             && hardware.plane_size_min == plane
             && UNITS.is_multiple_of(plane as usize);
+        // Every unit of a row has something to read.
+        let vector = [4, 2].into_iter().find(|&n| columns.is_multiple_of(n)).unwrap_or(1);
+        let halves = |most: u32| 1 << (columns / vector).min(most as usize).ilog2();
         let (lanes, share) = match planes {
             _ if columns < NARROW => (1, Share::Alone),
-            true => (plane, Share::Plane),
-            false => (LANES, Share::Memory),
+            true => (halves(plane), Share::Plane(halves(plane))),
+            false => (halves(LANES), Share::Memory),
         };
-        // Every unit of a row should have something to read.
-        let whole = |n: &usize| columns.is_multiple_of(*n) && columns / n >= lanes as usize;
-        let vector = [4, 2].into_iter().find(whole).unwrap_or(1);
         let (client, device) = (first.client.clone(), first.device.clone());
         Some(Self { client, rows, columns, vector, lanes, share, device })
     }

@@ -40,23 +40,21 @@ fn with_margin<N: Size>(
     scaled::<N>(u, Vector::new(scale), rows)
 }
 
-/// `log Σ exp u` of a row from each unit's largest `u` and its sum of `exp(u − largest)`, which
-/// were kept together in one pass (Milakov and Gimelshein 2018).
-#[cube]
-fn log_sum<N: Size>(top: Vector<f32, N>, sum: Vector<f32, N>, #[comptime] share: Share) -> f32 {
-    let highest = largest::<N>(top, share);
-    let sum = sum * (top - Vector::new(highest)).exp();
-    total::<N>(sum, share).ln() + highest
-}
+/// Vectors that a unit reads at once: enough that it rarely waits for memory.
+const AHEAD: usize = 8;
 
-/// `log Σ exp(scale · (z + shift))` of the row that begins at `start`.
+/// `log Σ exp u` of the row that begins at `start`. A unit keeps the largest `u` that it has seen and
+/// the sum of `exp(u − largest)` together in one pass (Milakov and Gimelshein 2018).
 #[cube]
+#[allow(clippy::too_many_arguments)]
 fn log_sum_exp<N: Size>(
     logits: &[Vector<f32, N>],
     shift: &[Vector<f32, N>],
     start: usize,
     vectors: usize,
-    scale: Vector<f32, N>,
+    class: usize,
+    margin: f32,
+    scale: f32,
     rows: u32,
     #[comptime] share: Share,
 ) -> f32 {
@@ -64,13 +62,34 @@ fn log_sum_exp<N: Size>(
     let mut sum = Vector::<f32, N>::new(0.0f32);
     let mut at = UNIT_POS_X as usize;
     while at < vectors {
-        let u = scaled::<N>(logits[start + at] + shift[at], scale, rows);
-        let above = max(top, u);
-        sum = sum * (top - above).exp() + (u - above).exp();
+        let mut read = Array::<Vector<f32, N>>::new(AHEAD);
+        let mut shifts = Array::<Vector<f32, N>>::new(AHEAD);
+        #[unroll]
+        for k in 0..AHEAD {
+            // Behind the last vector that one again, so that no read waits for a branch.
+            let place = min(at + k * CUBE_DIM_X as usize, vectors - 1);
+            read[k] = logits[start + place];
+            shifts[k] = shift[place];
+        }
+        let mut above = top;
+        #[unroll]
+        for k in 0..AHEAD {
+            let place = at + k * CUBE_DIM_X as usize;
+            let u = with_margin::<N>(read[k], shifts[k], place, class, margin, scale, rows);
+            read[k] = select(place < vectors, u, Vector::new(f32::new(LOWEST)));
+            above = max(above, read[k]);
+        }
+        sum *= (top - above).exp();
+        #[unroll]
+        for k in 0..AHEAD {
+            sum += (read[k] - above).exp();
+        }
         top = above;
-        at += CUBE_DIM_X as usize;
+        at += AHEAD * CUBE_DIM_X as usize;
     }
-    log_sum::<N>(top, sum, share)
+    let highest = largest::<N>(top, share);
+    let sum = sum * (top - Vector::new(highest)).exp();
+    total::<N>(sum, share).ln() + highest
 }
 
 /// See `RowOps::log_prob_lse`.
@@ -97,28 +116,19 @@ pub(super) fn log_prob<I: Int, N: Size>(
         let start = row * stride as usize;
         let class = u32::cast_from(ids[row]) as usize;
         let margin = margin[class];
-        let mut top = Vector::<f32, N>::new(f32::new(LOWEST));
-        let mut sum = Vector::<f32, N>::new(0.0f32);
-        let mut own = 0.0f32;
-        let mut at = UNIT_POS_X as usize;
-        while at < vectors {
-            let u = with_margin::<N>(logits[start + at], shift[at], at, class, margin, scale, rows);
-            if at == class / N::value() {
-                #[unroll]
-                for k in 0..N::value() {
-                    if k == class % N::value() {
-                        own = u.extract(k);
-                    }
+        let whole =
+            log_sum_exp::<N>(logits, shift, start, vectors, class, margin, scale, rows, share);
+        if UNIT_POS_X == 0 {
+            let at = class / N::value();
+            let (z, shift) = (logits[start + at], shift[at]);
+            let u = with_margin::<N>(z, shift, at, class, margin, scale, rows);
+            let mut own = 0.0f32;
+            #[unroll]
+            for k in 0..N::value() {
+                if k == class % N::value() {
+                    own = u.extract(k);
                 }
             }
-            let above = max(top, u);
-            sum = sum * (top - above).exp() + (u - above).exp();
-            top = above;
-            at += CUBE_DIM_X as usize;
-        }
-        let whole = log_sum::<N>(top, sum, share);
-        let own = total::<Const<1>>(Vector::new(own), share);
-        if UNIT_POS_X == 0 {
             lse[row] = whole;
             value[row] = own - whole;
         }
@@ -190,8 +200,11 @@ pub(super) fn cross_entropy<N: Size>(
     for turn in 0..turns {
         let row = row(rows, turn);
         let (start, marks) = (row * stride as usize, row * target_stride as usize);
+        let none = vectors * N::value();
+        let whole = log_sum_exp::<N>(
+            logits, shift, start, vectors, none, 0.0f32, scale, rows, share,
+        );
         let scale = Vector::<f32, N>::new(scale);
-        let whole = log_sum_exp::<N>(logits, shift, start, vectors, scale, rows, share);
         let mut loss = Vector::<f32, N>::new(0.0f32);
         let mut at = UNIT_POS_X as usize;
         while at < vectors {
@@ -267,8 +280,11 @@ pub(super) fn log_softmax<N: Size>(
     for turn in 0..turns {
         let row = row(rows, turn);
         let (start, end) = (row * stride as usize, row * vectors);
+        let none = vectors * N::value();
+        let whole = log_sum_exp::<N>(
+            logits, shift, start, vectors, none, 0.0f32, scale, rows, share,
+        );
         let scale = Vector::<f32, N>::new(scale);
-        let whole = log_sum_exp::<N>(logits, shift, start, vectors, scale, rows, share);
         let whole = Vector::<f32, N>::new(whole);
         let mut at = UNIT_POS_X as usize;
         while at < vectors {
