@@ -24,12 +24,6 @@ impl BinaryFocal {
     /// No focusing: binary cross entropy.
     pub const PLAIN: Self = Self { gamma_positive: 0.0, gamma_negative: 0.0, margin: 0.0 };
 
-    /// Whether an exponent is in use.
-    #[cfg(feature = "cube")]
-    pub(crate) fn focuses(&self) -> bool {
-        self.gamma_positive > 0.0 || self.gamma_negative > 0.0
-    }
-
     /// Values and slopes of both terms (without weights) at one logit:
     /// `((positive, negative), (positive', negative'))`.
     ///

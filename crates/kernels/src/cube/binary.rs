@@ -7,6 +7,44 @@ use super::rows::{Share, row, total};
 /// Kept off 0 for its logarithm.
 const SMALLEST: f32 = 1e-30;
 
+/// How a probability is raised to γ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Power {
+    /// By multiplication.
+    Whole(u32),
+    /// By its logarithm, which costs several times as much.
+    Any,
+}
+
+impl Power {
+    pub(super) fn of(gamma: f64) -> Self {
+        let whole = gamma.fract() == 0.0 && gamma <= 8.0;
+        if whole { Self::Whole(gamma as u32) } else { Self::Any }
+    }
+
+    /// Factors of a whole power.
+    fn factors(self) -> u32 {
+        match self {
+            Self::Whole(factors) => factors,
+            Self::Any => 0,
+        }
+    }
+}
+
+/// `base^gamma` for `log` the logarithm of the base.
+#[cube]
+fn raised(base: f32, log: f32, gamma: f32, #[comptime] power: Power) -> f32 {
+    let mut product = 1.0f32;
+    #[unroll]
+    for _ in 0..comptime!(power.factors()) {
+        product *= base;
+    }
+    if comptime!(power == Power::Any) {
+        product = (gamma * log).exp();
+    }
+    product
+}
+
 /// What both terms are made of at a logit.
 #[derive(CubeType, Clone, Copy)]
 struct Odds {
@@ -52,25 +90,20 @@ fn value(
     gamma_positive: f32,
     gamma_negative: f32,
     by_margin: f32,
-    #[comptime] focus: bool,
+    #[comptime] powers: (Power, Power),
     #[comptime] margin: bool,
 ) -> f32 {
     let at = odds(z);
-    let mut first = at.cost_p;
-    if comptime!(focus) {
-        first *= (0.0f32 - gamma_positive * at.cost_q).exp();
-    }
+    let zero = f32::new(0.0);
+    let first = at.cost_p * raised(at.q, zero - at.cost_q, gamma_positive, powers.0);
     let mut second = at.cost_q;
     if comptime!(margin) {
-        let x = at.p - by_margin;
+        let x = max(at.p - by_margin, f32::new(SMALLEST));
         let rest = min(max(at.q + by_margin, f32::new(SMALLEST)), f32::new(1.0));
-        second = 0.0f32 - rest.ln();
-        if comptime!(focus) {
-            second *= (gamma_negative * max(x, f32::new(SMALLEST)).ln()).exp();
-        }
-        second = select(x > 0.0f32, second, f32::new(0.0));
-    } else if comptime!(focus) {
-        second *= (0.0f32 - gamma_negative * at.cost_p).exp();
+        second = (zero - rest.ln()) * raised(x, x.ln(), gamma_negative, powers.1);
+        second = select(at.p - by_margin > 0.0f32, second, zero);
+    } else {
+        second *= raised(at.p, zero - at.cost_p, gamma_negative, powers.1);
     }
     positive * first + negative * second
 }
@@ -85,28 +118,24 @@ fn slope(
     gamma_positive: f32,
     gamma_negative: f32,
     by_margin: f32,
-    #[comptime] focus: bool,
+    #[comptime] powers: (Power, Power),
     #[comptime] margin: bool,
 ) -> f32 {
     let at = odds(z);
-    let mut first = 0.0f32 - at.q;
-    if comptime!(focus) {
-        first -= gamma_positive * at.p * at.cost_p;
-        first *= (0.0f32 - gamma_positive * at.cost_q).exp();
-    }
+    let zero = f32::new(0.0);
+    let steep = zero - at.q - gamma_positive * at.p * at.cost_p;
+    let first = steep * raised(at.q, zero - at.cost_q, gamma_positive, powers.0);
     let mut second = at.p;
     if comptime!(margin) {
         let x = max(at.p - by_margin, f32::new(SMALLEST));
         let rest = min(max(at.q + by_margin, f32::new(SMALLEST)), f32::new(1.0));
-        let cost = 0.0f32 - rest.ln();
+        let cost = zero - rest.ln();
         second = (gamma_negative * cost / x + 1.0f32 / rest) * at.p * at.q;
-        if comptime!(focus) {
-            second *= (gamma_negative * x.ln()).exp();
-        }
-        second = select(at.p - by_margin > 0.0f32, second, f32::new(0.0));
-    } else if comptime!(focus) {
+        second *= raised(x, x.ln(), gamma_negative, powers.1);
+        second = select(at.p - by_margin > 0.0f32, second, zero);
+    } else {
         second += gamma_negative * at.q * at.cost_q;
-        second *= (0.0f32 - gamma_negative * at.cost_p).exp();
+        second *= raised(at.p, zero - at.cost_p, gamma_negative, powers.1);
     }
     positive * first + negative * second
 }
@@ -128,7 +157,7 @@ pub(super) fn focal<N: Size>(
     gamma_positive: f32,
     gamma_negative: f32,
     by_margin: f32,
-    #[comptime] focus: bool,
+    #[comptime] powers: (Power, Power),
     #[comptime] margin: bool,
     #[comptime] share: Share,
 ) {
@@ -151,7 +180,7 @@ pub(super) fn focal<N: Size>(
                     gamma_positive,
                     gamma_negative,
                     by_margin,
-                    focus,
+                    powers,
                     margin,
                 );
                 sum.insert(k, sum.extract(k) + cost);
@@ -183,7 +212,7 @@ pub(super) fn focal_slope<N: Size>(
     gamma_positive: f32,
     gamma_negative: f32,
     by_margin: f32,
-    #[comptime] focus: bool,
+    #[comptime] powers: (Power, Power),
     #[comptime] margin: bool,
     #[comptime] share: Share,
 ) {
@@ -208,7 +237,7 @@ pub(super) fn focal_slope<N: Size>(
                     gamma_positive,
                     gamma_negative,
                     by_margin,
-                    focus,
+                    powers,
                     margin,
                 );
                 sum.insert(k, sum.extract(k) + cost);
@@ -221,7 +250,7 @@ pub(super) fn focal_slope<N: Size>(
                         gamma_positive,
                         gamma_negative,
                         by_margin,
-                        focus,
+                        powers,
                         margin,
                     ),
                 );

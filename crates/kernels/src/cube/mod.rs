@@ -20,6 +20,7 @@ use burn_cubecl::CubeBackend;
 use crate::mix::{MixOps, pairs_composed};
 use crate::ops::RowOps;
 use crate::{BinaryFocal, composed};
+use binary::Power;
 use rows::{Rows, UNITS, contiguous, elements};
 
 type Float = FloatTensor<CubeBackend>;
@@ -252,7 +253,7 @@ impl RowOps for CubeBackend {
             terms.gamma_positive as f32,
             terms.gamma_negative as f32,
             terms.margin as f32,
-            terms.focuses(),
+            (Power::of(terms.gamma_positive), Power::of(terms.gamma_negative)),
             terms.margin > 0.0,
             rows.share,
         );
@@ -293,7 +294,7 @@ impl RowOps for CubeBackend {
             terms.gamma_positive as f32,
             terms.gamma_negative as f32,
             terms.margin as f32,
-            terms.focuses(),
+            (Power::of(terms.gamma_positive), Power::of(terms.gamma_negative)),
             terms.margin > 0.0,
             rows.share,
         );

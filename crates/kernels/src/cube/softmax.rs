@@ -201,9 +201,8 @@ pub(super) fn cross_entropy<N: Size>(
         let row = row(rows, turn);
         let (start, marks) = (row * stride as usize, row * target_stride as usize);
         let none = vectors * N::value();
-        let whole = log_sum_exp::<N>(
-            logits, shift, start, vectors, none, 0.0f32, scale, rows, share,
-        );
+        let whole =
+            log_sum_exp::<N>(logits, shift, start, vectors, none, 0.0f32, scale, rows, share);
         let scale = Vector::<f32, N>::new(scale);
         let mut loss = Vector::<f32, N>::new(0.0f32);
         let mut at = UNIT_POS_X as usize;
@@ -281,9 +280,8 @@ pub(super) fn log_softmax<N: Size>(
         let row = row(rows, turn);
         let (start, end) = (row * stride as usize, row * vectors);
         let none = vectors * N::value();
-        let whole = log_sum_exp::<N>(
-            logits, shift, start, vectors, none, 0.0f32, scale, rows, share,
-        );
+        let whole =
+            log_sum_exp::<N>(logits, shift, start, vectors, none, 0.0f32, scale, rows, share);
         let scale = Vector::<f32, N>::new(scale);
         let whole = Vector::<f32, N>::new(whole);
         let mut at = UNIT_POS_X as usize;
