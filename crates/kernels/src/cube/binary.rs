@@ -123,7 +123,10 @@ fn slope(
 ) -> f32 {
     let at = odds(z);
     let zero = f32::new(0.0);
-    let steep = zero - at.q - gamma_positive * at.p * at.cost_p;
+    let mut steep = zero - at.q;
+    if comptime!(powers.0 != Power::Whole(0)) {
+        steep -= gamma_positive * at.p * at.cost_p;
+    }
     let first = steep * raised(at.q, zero - at.cost_q, gamma_positive, powers.0);
     let mut second = at.p;
     if comptime!(margin) {
@@ -134,7 +137,9 @@ fn slope(
         second *= raised(x, x.ln(), gamma_negative, powers.1);
         second = select(at.p - by_margin > 0.0f32, second, zero);
     } else {
-        second += gamma_negative * at.q * at.cost_q;
+        if comptime!(powers.1 != Power::Whole(0)) {
+            second += gamma_negative * at.q * at.cost_q;
+        }
         second *= raised(at.p, zero - at.cost_p, gamma_negative, powers.1);
     }
     positive * first + negative * second

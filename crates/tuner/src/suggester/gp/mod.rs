@@ -54,8 +54,9 @@ const EVERY_FITTED: usize = 100;
 /// Of numbers alone they are one of the whole space and one of the best trial's
 /// neighbourhood, a box that grows with successes and shrinks with failures (TuRBO;
 /// Eriksson et al., NeurIPS 2019): the local model finds its way where the function is
-/// rugged or changes its scale. With categories both are of the whole space, the second with a
-/// Matérn 3/2 kernel: what categories stand for need not be smooth.
+/// rugged or changes its scale; beside running trials it has three of four. With categories both
+/// are of the whole space, the second with a Matérn 3/2 kernel: what categories stand for need not
+/// be smooth.
 ///
 /// - Running trials count with outcomes imagined from the posterior together, over which the
 ///   improvement is averaged, so that parallel workers spread out. The next point is then the one
@@ -116,7 +117,7 @@ impl GaussianProcess {
         self
     }
 
-    /// Sets whether every other trial stays near the best one. Default true; with categories or
+    /// Sets whether trials stay near the best one by turns. Default true; with categories or
     /// several objectives it is never done.
     #[must_use]
     pub fn with_trust_region(mut self, on: bool) -> Self {
@@ -193,7 +194,10 @@ impl GaussianProcess {
     fn promising(&mut self, task: &Task<'_>, data: Data, rng: &mut impl Rng) -> Option<Params> {
         let kinds: Vec<Kind> = self.table.columns.iter().map(|c| c.kind).collect();
         let numbers = kinds.iter().all(|k| *k == Kind::Number);
-        let second = task.number % 2 == 1;
+        let running = self.table.running(task);
+        // What is beside running trials in the whole space learns little that these do not.
+        let busy = numbers && !running.is_empty();
+        let second = if busy { task.number % 4 != 0 } else { task.number % 2 == 1 };
         let kernel = if second && !numbers { Matern::ThreeHalves } else { Matern::FiveHalves };
         let local = self.trust_region
             && task.directions.len() == 1
@@ -225,7 +229,6 @@ impl GaussianProcess {
         }
         let feasible: Vec<usize> =
             (0..data.trials.len()).filter(|&i| data.trials[i].violation() == 0.0).collect();
-        let running = self.table.running(task);
         let mut scratch = Scratch::default();
         let (model, outcomes) =
             self.pending.model(theta, &data, &kinds, &feasible, &running, rng)?;
@@ -396,6 +399,20 @@ mod tests {
     use super::*;
     use crate::{BoxError, Direction, Study, Trial};
 
+    fn suggest(gp: &mut GaussianProcess, history: &[Arc<TrialRecord>], number: u64) {
+        let task = Task {
+            directions: &[Direction::Minimize],
+            history,
+            space: None,
+            fixed: &Params::new(),
+            number,
+            point: number,
+            study_seed: 1,
+            seed: number,
+        };
+        gp.suggest(&task).unwrap().unwrap();
+    }
+
     /// The kernels of the whole space that two suggestions in a row fit.
     fn kernels(objective: fn(&mut Trial) -> std::result::Result<f64, BoxError>) -> Vec<Matern> {
         let study = Study::minimize("turns").suggester(super::super::Random).seed(1);
@@ -403,17 +420,7 @@ mod tests {
         let history = study.trials().unwrap();
         let mut gp = GaussianProcess::new();
         for number in [25, 26] {
-            let task = Task {
-                directions: &[Direction::Minimize],
-                history: &history,
-                space: None,
-                fixed: &Params::new(),
-                number,
-                point: number,
-                study_seed: 1,
-                seed: number,
-            };
-            gp.suggest(&task).unwrap().unwrap();
+            suggest(&mut gp, &history, number);
         }
         gp.fitted.iter().map(|f| f.theta.kernel).collect()
     }
@@ -428,5 +435,27 @@ mod tests {
         assert_eq!(kernels(with_category), [Matern::ThreeHalves, Matern::FiveHalves]);
         let numbers = |trial: &mut Trial| Ok(trial.suggest_float("x", -1.0..=1.0)?.powi(2));
         assert_eq!(kernels(numbers), [Matern::FiveHalves], "the first is of a neighbourhood");
+    }
+
+    #[test]
+    fn beside_running_trials_three_of_four_stay_near_the_best() {
+        let study = Study::minimize("near").suggester(super::super::Random).seed(1);
+        let square = |trial: &mut Trial| {
+            trial.suggest_float("x", -1.0..=1.0).map(|x| x * x).map_err(BoxError::from)
+        };
+        study.optimize(24, square).unwrap();
+        // What is fitted to the whole space alone is kept.
+        let whole = |history: &[Arc<TrialRecord>]| {
+            [24, 25, 26, 27].map(|number| {
+                let mut gp = GaussianProcess::new();
+                suggest(&mut gp, history, number);
+                !gp.fitted.is_empty()
+            })
+        };
+        assert_eq!(whole(&study.trials().unwrap()), [true, false, true, false]);
+        let mut running = study.ask().unwrap().unwrap();
+        square(&mut running).unwrap();
+        assert_eq!(whole(&study.trials().unwrap()), [true, false, false, false]);
+        study.tell(running, 1.0).unwrap();
     }
 }
