@@ -190,11 +190,13 @@ fn losses_and_their_gradients_agree() {
     let profile = ClassProfile::from_counts([900, 90, 9, 1]).unwrap();
     let mut configs: Vec<LossConfig> = LossKind::ALL.iter().map(|kind| kind.config()).collect();
     let weighted = CrossEntropyConfig::new().with_weights(ClassWeights::Balanced);
-    let more: [LossConfig; 4] = [
+    let more: [LossConfig; 5] = [
         weighted.with_smoothing(0.1).into(),
         LdamConfig::new().with_scale(1.0).with_weights(ClassWeights::Balanced).into(),
         AsymmetricConfig::new().with_margin(0.0).into(),
         AsymmetricConfig::new().with_gamma_positive(0.0).with_gamma_negative(0.0).into(),
+        // On cards whole exponents have a way of their own.
+        AsymmetricConfig::new().with_gamma_positive(0.5).with_gamma_negative(2.5).into(),
     ];
     configs.extend(more);
     for config in configs {

@@ -197,7 +197,7 @@ impl GaussianProcess {
         let running = self.table.running(task);
         // What is beside running trials in the whole space learns little that these do not.
         let busy = numbers && !running.is_empty();
-        let second = if busy { task.number % 4 != 0 } else { task.number % 2 == 1 };
+        let second = if busy { !task.number.is_multiple_of(4) } else { task.number % 2 == 1 };
         let kernel = if second && !numbers { Matern::ThreeHalves } else { Matern::FiveHalves };
         let local = self.trust_region
             && task.directions.len() == 1
