@@ -169,8 +169,8 @@ fn best_so_far(study: &Study) -> Vec<f64> {
         .collect()
 }
 
-/// The best value after each trial of four workers. Workers wait for nobody: as one ends its trial it begins
-/// another, while three run. In rounds each waits for the other three.
+/// The best value after each trial of four workers. Workers wait for nobody: as one ends its trial it
+/// begins another, while three run. In rounds each waits for the other three.
 fn four_workers(
     name: &str,
     function: &Objective,

@@ -18,7 +18,7 @@ pub(super) enum Power {
 
 impl Power {
     pub(super) fn of(gamma: f64) -> Self {
-        let whole = gamma.fract() == 0.0 && gamma <= 8.0;
+        let whole = gamma.fract() == 0.0 && (0.0..=8.0).contains(&gamma);
         if whole { Self::Whole(gamma as u32) } else { Self::Any }
     }
 

@@ -21,8 +21,8 @@ pub enum Pending {
     #[default]
     Joint,
     /// Each is taken to have reached the best value so far, of feasible trials where there are any:
-    /// the constant liar of Ginsbourger et al. with their lie that did best. A suggestion costs less, and what running trials may yet show
-    /// is ignored.
+    /// the constant liar of Ginsbourger et al. with their lie that did best. A suggestion costs less,
+    /// and what running trials may yet show is ignored.
     ConstantLiar,
 }
 
