@@ -35,7 +35,7 @@ const MOST_FITTED: usize = 200;
 /// Starts of the fit: log `1/ℓ²` and log noise of a smooth function without noise, and of
 /// one that varies quickly or is noisy.
 const STARTS: [(f64, f64); 2] = [(0.0, -7.0), (2.0, -3.0)];
-/// Up to so many trials they are fitted anew every time.
+/// Up to so many trials they are fitted anew every time, then when there are a tenth more.
 const EVERY_FITTED: usize = 100;
 
 /// Bayesian optimisation with a Gaussian process (Snoek et al., NeurIPS 2012).
@@ -71,8 +71,9 @@ const EVERY_FITTED: usize = 100;
 ///
 /// The first trials are quasi-random (default 10, as many as Optuna draws at random). The
 /// cost of a suggestion is bounded: beyond 500 trials the model sees the best 250 and 250
-/// of the others, drawn evenly, and hyperparameters, refitted whenever the study has grown
-/// by a tenth, see 200.
+/// of the others, drawn evenly, and hyperparameters see 200. Beyond 100 trials they are refitted
+/// when the study has grown by a tenth; of several objectives, whose weights change, for every
+/// trial.
 #[derive(Debug)]
 pub struct GaussianProcess {
     startup: usize,
@@ -133,7 +134,15 @@ impl GaussianProcess {
     }
 }
 
+/// The trials that ended with a value, in their order.
+struct Told {
+    trials: Vec<Arc<TrialRecord>>,
+    points: Vec<Arc<[f64]>>,
+    losses: Vec<f64>,
+}
+
 /// What the model learns from.
+#[derive(Debug, Clone)]
 struct Data {
     trials: Vec<Arc<TrialRecord>>,
     points: Vec<Arc<[f64]>>,
@@ -142,6 +151,25 @@ struct Data {
 }
 
 impl Data {
+    /// The first `n` trials, or as many of them as the model takes.
+    fn of(told: &Told, n: usize) -> Self {
+        let losses = finite(&told.losses[..n]);
+        let chosen = subset(&losses, MOST_TRIALS);
+        let losses: Vec<f64> = chosen.iter().map(|&i| losses[i]).collect();
+        let unskewed = warp::unskewed(&standardised(&losses).0);
+        Self {
+            trials: chosen.iter().map(|&i| told.trials[i].clone()).collect(),
+            points: chosen.iter().map(|&i| told.points[i].clone()).collect(),
+            values: standardised(&unskewed.iter().map(|v| -v).collect::<Vec<_>>()).0,
+        }
+    }
+
+    /// The study as it was when it had last grown by a tenth.
+    fn settled(told: &Told) -> Self {
+        let settled = Self::of(told, refit_at(told.trials.len()));
+        settled.select(&spread_out(settled.points.len(), MOST_FITTED))
+    }
+
     fn select(&self, chosen: &[usize]) -> Self {
         Self {
             trials: chosen.iter().map(|&i| self.trials[i].clone()).collect(),
@@ -159,16 +187,16 @@ impl Suggester for GaussianProcess {
         }
         self.table.update(task);
         let mut rng = ChaCha8Rng::seed_from_u64(task.seed);
-        let Some(data) = self.data(task, &mut rng) else {
+        let Some(told) = self.told(task, &mut rng) else {
             return Ok(Some(sobol::point(&self.table, task).unwrap_or_default()));
         };
-        Ok(Some(self.promising(task, data, &mut rng).unwrap_or_default()))
+        Ok(Some(self.promising(task, &told, &mut rng).unwrap_or_default()))
     }
 }
 
 impl GaussianProcess {
     /// `None` during the start.
-    fn data(&self, task: &Task<'_>, rng: &mut impl Rng) -> Option<Data> {
+    fn told(&self, task: &Task<'_>, rng: &mut impl Rng) -> Option<Told> {
         let (mut trials, mut points, mut losses) = (Vec::new(), Vec::new(), Vec::new());
         for trial in task.history {
             if let (Some(row), Some(loss)) = (self.table.row(trial), trial.losses(task.directions))
@@ -182,16 +210,11 @@ impl GaussianProcess {
             return None;
         }
         let losses = scalar(&losses, rng);
-        let chosen = subset(&losses, MOST_TRIALS);
-        let chosen_losses: Vec<f64> = chosen.iter().map(|&i| losses[i]).collect();
-        let unskewed = warp::unskewed(&standardised(&chosen_losses).0);
-        let values = standardised(&unskewed.iter().map(|v| -v).collect::<Vec<_>>()).0;
-        let trials = chosen.iter().map(|&i| trials[i].clone()).collect();
-        let points = chosen.iter().map(|&i| points[i].clone()).collect();
-        Some(Data { trials, points, values })
+        Some(Told { trials, points, losses })
     }
 
-    fn promising(&mut self, task: &Task<'_>, data: Data, rng: &mut impl Rng) -> Option<Params> {
+    fn promising(&mut self, task: &Task<'_>, told: &Told, rng: &mut impl Rng) -> Option<Params> {
+        let data = Data::of(told, told.trials.len());
         let kinds: Vec<Kind> = self.table.columns.iter().map(|c| c.kind).collect();
         let numbers = kinds.iter().all(|k| *k == Kind::Number);
         let running = self.table.running(task);
@@ -209,11 +232,13 @@ impl GaussianProcess {
             Some(trust) => data.select(&trust.chosen),
             None => data,
         };
+        // What hyperparameters are fitted to.
+        let lesson = if trust.is_some() { data.clone() } else { Data::settled(told) };
         let fit = |gp: &mut Self, quantity: usize, values: &[f64]| match trust {
-            Some(_) => fit::fit(&data.points, values, &kinds, kernel, &STARTS),
-            None => gp.theta(quantity, kernel, &data.points, values, &kinds),
+            Some(_) => fit::fit(&lesson.points, values, &kinds, kernel, &STARTS),
+            None => gp.theta(quantity, kernel, &lesson.points, values, &kinds),
         };
-        let theta = fit(self, 0, &data.values)?;
+        let theta = fit(self, 0, &lesson.values)?;
         let region = match &trust {
             Some(trust) => trust.region(&theta),
             None => vec![(0.0, 1.0); kinds.len()],
@@ -222,8 +247,8 @@ impl GaussianProcess {
             data.trials.iter().flat_map(|t| t.constraints().into_keys()).collect();
         let mut constraints = Vec::new();
         for (i, name) in names.iter().enumerate() {
+            let theta = fit(self, i + 1, &kept(&lesson.trials, name).0)?;
             let (values, mean, spread) = kept(&data.trials, name);
-            let theta = fit(self, i + 1, &values)?;
             let model = Model::new(&data.points, &values, &kinds, theta)?;
             constraints.push((model, -mean / spread));
         }
@@ -280,9 +305,9 @@ impl GaussianProcess {
         row.iter().map(fill).collect()
     }
 
-    /// The hyperparameters for one of the quantities, fitted anew where the study has
-    /// grown by a tenth. They depend on the trials alone, so that a study that is resumed
-    /// goes on as it would have.
+    /// The hyperparameters for one of the quantities, fitted anew where there is something new to
+    /// fit them to. They depend on the trials alone, so that a study that is resumed goes on as it
+    /// would have.
     fn theta(
         &mut self,
         quantity: usize,
@@ -291,16 +316,19 @@ impl GaussianProcess {
         values: &[f64],
         kinds: &[Kind],
     ) -> Option<Theta> {
-        let chosen = spread_out(refit_at(points.len()), MOST_FITTED);
-        let points: Vec<Arc<[f64]>> = chosen.iter().map(|&i| points[i].clone()).collect();
-        let values = standardised(&chosen.iter().map(|&i| values[i]).collect::<Vec<_>>()).0;
         let kind = |f: &Fitted| f.quantity == quantity && f.theta.kernel == kernel;
-        let same = |f: &&Fitted| kind(f) && f.points == points && f.values == values;
+        // A coordinate that is not there is NaN, which equals nothing: rows are known by their place.
+        let rows = |f: &Fitted| {
+            f.points.len() == points.len()
+                && f.points.iter().zip(points).all(|(a, b)| Arc::ptr_eq(a, b))
+        };
+        let same = |f: &&Fitted| kind(f) && rows(f) && f.values == values;
         if let Some(fitted) = self.fitted.iter().find(same) {
             return Some(fitted.theta.clone());
         }
-        let theta = fit::fit(&points, &values, kinds, kernel, &STARTS)?;
+        let theta = fit::fit(points, values, kinds, kernel, &STARTS)?;
         self.fitted.retain(|f| !kind(f));
+        let (points, values) = (points.to_vec(), values.to_vec());
         self.fitted.push(Fitted { quantity, points, values, theta: theta.clone() });
         Some(theta)
     }
@@ -457,5 +485,29 @@ mod tests {
         square(&mut running).unwrap();
         assert_eq!(whole(&study.trials().unwrap()), [true, false, false, false]);
         study.tell(running, 1.0).unwrap();
+    }
+
+    #[test]
+    fn hyperparameters_are_fitted_anew_when_the_study_has_grown_by_a_tenth() {
+        let conditional = |trial: &mut Trial| {
+            let x = trial.suggest_float("x", -1.0..=1.0)?;
+            let kind = trial.suggest_categorical("kind", &["a", "b"])?;
+            Ok(x * x + if kind == "a" { trial.suggest_float("y", 0.0..=1.0)? } else { 0.3 })
+        };
+        let study = Study::minimize("grown").suggester(super::super::Random).seed(1);
+        study.optimize(122, conditional).unwrap();
+        let history = study.trials().unwrap();
+        let mut gp = GaussianProcess::new();
+        let mut fits = |trials: usize| {
+            suggest(&mut gp, &history[..trials], 200);
+            // Fitting would replace it.
+            let noise = &mut gp.fitted[0].theta.noise;
+            std::mem::replace(noise, 0.5) != 0.5
+        };
+        assert_eq!(
+            [109, 110, 111, 120, 121, 122].map(&mut fits),
+            [true, true, false, false, true, false]
+        );
+        assert_eq!([98, 99, 99].map(fits), [true, true, false], "every time while it is small");
     }
 }

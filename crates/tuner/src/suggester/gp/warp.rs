@@ -5,12 +5,12 @@
 /// losses are drawn in, so that the model spends itself on the differences among the good
 /// ones; the good side is left as it is.
 pub(super) fn unskewed(standard: &[f64]) -> Vec<f64> {
+    let slopes: f64 = standard.iter().map(|y| y.signum() * y.abs().ln_1p()).sum();
     let likelihood = |lambda: f64| {
         let n = standard.len() as f64;
         let warped: Vec<f64> = standard.iter().map(|&y| power(y, lambda)).collect();
         let mean = warped.iter().sum::<f64>() / n;
         let variance = warped.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
-        let slopes: f64 = standard.iter().map(|y| y.signum() * y.abs().ln_1p()).sum();
         -0.5 * n * variance.max(f64::MIN_POSITIVE).ln() + (lambda - 1.0) * slopes
     };
     // Unimodal in λ: golden section.
