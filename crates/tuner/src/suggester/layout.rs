@@ -147,7 +147,8 @@ impl Table {
                 Some(d) => *d == c.distribution && self.is_there(c, &row),
                 None => !c.when.is_empty() && !self.is_there(c, &row),
             };
-            self.columns.len() < t.distributions.len() || !self.columns.iter().all(known)
+            let found = self.columns.iter().filter(|c| t.distributions.contains_key(&c.name));
+            found.count() < t.distributions.len() || !self.columns.iter().all(known)
         })
     }
 
@@ -298,4 +299,46 @@ impl Table {
 /// Whether the trial has something to learn from.
 fn is_told(trial: &TrialRecord) -> bool {
     matches!(trial.state, State::Complete | State::Pruned) && !trial.params.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BoxError, Direction, Study, Trial};
+
+    #[test]
+    fn parameters_of_a_branch_that_comes_late_become_columns() {
+        // The last has fewer parameters than are known by then.
+        let branches =
+            [("net", &["rate", "width"][..]), ("line", &["slope"]), ("tree", &["depth"])];
+        let study = Study::minimize("late").seed(1);
+        let objective = |trial: &mut Trial| -> Result<f64, BoxError> {
+            let method = trial.suggest_categorical("method", &["net", "line", "tree"])?;
+            let own = branches.iter().find(|(name, _)| *name == method).map_or(&[][..], |b| b.1);
+            for name in own {
+                trial.suggest_float(name, 0.0..=1.0)?;
+            }
+            Ok(1.0)
+        };
+        let mut table = Table::default();
+        for (told, (method, _)) in branches.iter().enumerate() {
+            study.enqueue([("method".to_owned(), (*method).into())].into()).unwrap();
+            study.optimize(told + 1, objective).unwrap();
+            let history = study.trials().unwrap();
+            table.update(&Task {
+                directions: &[Direction::Minimize],
+                history: &history,
+                space: None,
+                fixed: &Params::new(),
+                number: history.len() as u64,
+                point: history.len() as u64,
+                study_seed: 1,
+                seed: 1,
+            });
+        }
+        let names: Vec<&str> = table.columns.iter().map(|c| c.name.as_str()).collect();
+        assert_eq!(names, ["depth", "method", "rate", "slope", "width"]);
+        let row = table.row(&study.trials().unwrap()[2]).unwrap();
+        assert!(row[0].is_finite() && row[2].is_nan(), "{row:?}");
+    }
 }
