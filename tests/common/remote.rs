@@ -28,7 +28,10 @@ impl Server {
             .spawn()
             .unwrap();
         let lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let name = lines.map(Result::unwrap).find(|line| line.starts_with("remote:")).unwrap();
+        let mut lines = lines.map_while(Result::ok);
+        let name = lines.find(|line| line.starts_with("remote:")).unwrap();
+        // A test that runs for a minute is told of, and where nobody reads that its process ends.
+        std::thread::spawn(move || lines.for_each(drop));
         Self { process: Mutex::new(process), name }
     }
 
