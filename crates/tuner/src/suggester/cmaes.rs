@@ -18,8 +18,8 @@ use crate::{Error, Params, Result};
 pub struct CmaEs {
     sigma: Option<f64>,
     table: Table,
-    /// The state after some generations, and the trials they were made of.
-    state: Option<(Vec<u64>, State)>,
+    /// The columns that move, and the state after some generations of these trials.
+    state: Option<(Vec<Column>, Vec<u64>, State)>,
 }
 
 impl CmaEs {
@@ -65,10 +65,10 @@ impl Suggester for CmaEs {
                 Some((t.id, point.collect(), (t.violation(), loss)))
             })
             .collect();
-        let own: Vec<&Column> = active.iter().map(|&k| &columns[k]).collect();
+        let own: Vec<Column> = active.iter().map(|&k| columns[k].clone()).collect();
         let (mut used, mut state) = match self.state.take() {
-            Some((used, state))
-                if state.mean.len() == active.len()
+            Some((moved, used, state))
+                if moved == own
                     && used.len() <= told.len()
                     && used.iter().zip(&told).all(|(id, t)| *id == t.0) =>
             {
@@ -86,13 +86,11 @@ impl Suggester for CmaEs {
             state.keep_margin(&own);
         }
         let mut rng = ChaCha8Rng::seed_from_u64(task.seed);
-        let drawn = state.draw(&mut rng);
-        self.state = Some((used, state));
         let mut params = Params::new();
-        for (&k, unit) in active.iter().zip(drawn) {
-            let column = &self.table.columns[k];
+        for (column, unit) in own.iter().zip(state.draw(&mut rng)) {
             params.insert(column.name.clone(), column.distribution.decode(column.snap(unit)));
         }
+        self.state = Some((own, used, state));
         Ok(Some(params))
     }
 }
@@ -237,7 +235,7 @@ impl State {
 
     /// Every discrete coordinate leaves its value with a probability of at least
     /// `1 / (d λ)`.
-    fn keep_margin(&mut self, columns: &[&Column]) {
+    fn keep_margin(&mut self, columns: &[Column]) {
         let dims = self.mean.len();
         let margin = 1.0 / (dims * self.population) as f64;
         for (i, column) in columns.iter().enumerate() {
@@ -298,7 +296,8 @@ fn tail_point(p: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Space, Study};
+    use crate::suggester::Random;
+    use crate::{BoxError, Direction, Space, Study, Trial};
 
     #[test]
     fn tail_points_are_those_of_the_normal() {
@@ -325,5 +324,35 @@ mod tests {
             .unwrap();
         let best = study.best().unwrap().unwrap();
         assert!(best.value().unwrap() < 1e-4, "{best:?}");
+    }
+
+    #[test]
+    fn a_range_that_has_changed_begins_anew_as_a_resumed_study_does() {
+        let square = |high: f64| {
+            move |trial: &mut Trial| -> Result<f64, BoxError> {
+                Ok((trial.suggest_float("x", 0.0..=high)? - 0.1).powi(2))
+            }
+        };
+        let study = Study::minimize("wider").suggester(Random).seed(1);
+        study.optimize(20, square(1.0)).unwrap();
+        let narrow = study.trials().unwrap();
+        study.optimize(24, square(8.0)).unwrap();
+        let wide = study.trials().unwrap();
+        let suggest = |suggester: &mut CmaEs, history| {
+            let task = Task {
+                directions: &[Direction::Minimize],
+                history,
+                space: None,
+                fixed: &Params::new(),
+                number: 24,
+                point: 24,
+                study_seed: 1,
+                seed: 5,
+            };
+            suggester.suggest(&task).unwrap().unwrap()
+        };
+        let mut kept = CmaEs::new();
+        suggest(&mut kept, &narrow);
+        assert_eq!(suggest(&mut kept, &wide), suggest(&mut CmaEs::new(), &wide));
     }
 }
