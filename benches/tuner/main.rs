@@ -70,12 +70,9 @@ fn main() {
     }
     if wanted("workers") {
         println!(
-            "the default, {many} seeds: median regret alone after 100 trials, then of four workers"
+            "the default, {many} seeds: median regret alone after 100 trials, then of four workers, and"
         );
-        println!(
-            "and of four that wait for each other after 130, and the trials to be even with one in"
-        );
-        println!("six decimals and in all digits");
+        println!("of four that wait for each other, after 130, and the trials to be even with one");
         for (name, function) in &objectives {
             let at = |runs: &[Vec<f64>], n: usize| median(runs.iter().map(|r| r[n - 1]).collect());
             let alone: Vec<Vec<f64>> = (seeds.clone())
@@ -87,13 +84,9 @@ fn main() {
                 let four: Vec<Vec<f64>> = (seeds.clone())
                     .map(|seed| four_workers(name, function, seed, 200, rounds))
                     .collect();
-                let needed = |enough: &dyn Fn(f64) -> bool| {
-                    let n = (1..=200).find(|&n| enough(at(&four, n)));
-                    n.map_or("over 200".to_owned(), |n| n.to_string())
-                };
-                let decimals = needed(&|regret| (regret * 1e6).round() <= (same * 1e6).round());
-                let digits = needed(&|regret| regret <= same);
-                print!("  {:.6} {decimals}, {digits}", at(&four, 130));
+                let needed = (1..=200).find(|&n| at(&four, n) <= same);
+                let needed = needed.map_or("over 200".to_owned(), |n| n.to_string());
+                print!("  {:.6} {needed}", at(&four, 130));
             }
             println!();
         }

@@ -65,16 +65,16 @@ impl Suggester for CmaEs {
                 Some((t.id, point.collect(), (t.violation(), loss)))
             })
             .collect();
-        let own: Vec<Column> = active.iter().map(|&k| columns[k].clone()).collect();
-        let (mut used, mut state) = match self.state.take() {
+        let own = active.iter().map(|&k| &columns[k]);
+        let (moved, mut used, mut state) = match self.state.take() {
             Some((moved, used, state))
-                if moved == own
+                if moved.iter().eq(own.clone())
                     && used.len() <= told.len()
                     && used.iter().zip(&told).all(|(id, t)| *id == t.0) =>
             {
-                (used, state)
+                (moved, used, state)
             }
-            _ => (Vec::new(), State::new(active.len(), sigma)),
+            _ => (own.cloned().collect(), Vec::new(), State::new(active.len(), sigma)),
         };
         while used.len() + state.population <= told.len() {
             let mut generation: Vec<_> =
@@ -83,14 +83,14 @@ impl Suggester for CmaEs {
             generation.sort_by(|a, b| a.2.0.total_cmp(&b.2.0).then(a.2.1.total_cmp(&b.2.1)));
             let points: Vec<&[f64]> = generation.iter().map(|t| t.1.as_slice()).collect();
             state.update(&points);
-            state.keep_margin(&own);
+            state.keep_margin(&moved);
         }
         let mut rng = ChaCha8Rng::seed_from_u64(task.seed);
         let mut params = Params::new();
-        for (column, unit) in own.iter().zip(state.draw(&mut rng)) {
+        for (column, unit) in moved.iter().zip(state.draw(&mut rng)) {
             params.insert(column.name.clone(), column.distribution.decode(column.snap(unit)));
         }
-        self.state = Some((own, used, state));
+        self.state = Some((moved, used, state));
         Ok(Some(params))
     }
 }
@@ -297,7 +297,7 @@ fn tail_point(p: f64) -> f64 {
 mod tests {
     use super::*;
     use crate::suggester::Random;
-    use crate::{BoxError, Direction, Space, Study, Trial};
+    use crate::{BoxError, Space, Study, Trial};
 
     #[test]
     fn tail_points_are_those_of_the_normal() {
@@ -339,17 +339,7 @@ mod tests {
         study.optimize(24, square(8.0)).unwrap();
         let wide = study.trials().unwrap();
         let suggest = |suggester: &mut CmaEs, history| {
-            let task = Task {
-                directions: &[Direction::Minimize],
-                history,
-                space: None,
-                fixed: &Params::new(),
-                number: 24,
-                point: 24,
-                study_seed: 1,
-                seed: 5,
-            };
-            suggester.suggest(&task).unwrap().unwrap()
+            suggester.suggest(&Task::after(history, 24)).unwrap().unwrap()
         };
         let mut kept = CmaEs::new();
         suggest(&mut kept, &narrow);

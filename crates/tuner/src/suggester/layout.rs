@@ -304,7 +304,7 @@ fn is_told(trial: &TrialRecord) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{BoxError, Direction, Study, Trial};
+    use crate::{BoxError, Study, Trial};
 
     #[test]
     fn parameters_of_a_branch_that_comes_late_become_columns() {
@@ -325,16 +325,7 @@ mod tests {
             study.enqueue([("method".to_owned(), (*method).into())].into()).unwrap();
             study.optimize(told + 1, objective).unwrap();
             let history = study.trials().unwrap();
-            table.update(&Task {
-                directions: &[Direction::Minimize],
-                history: &history,
-                space: None,
-                fixed: &Params::new(),
-                number: history.len() as u64,
-                point: history.len() as u64,
-                study_seed: 1,
-                seed: 1,
-            });
+            table.update(&Task::after(&history, history.len() as u64));
         }
         let names: Vec<&str> = table.columns.iter().map(|c| c.name.as_str()).collect();
         assert_eq!(names, ["depth", "method", "rate", "slope", "width"]);

@@ -48,6 +48,24 @@ pub struct Task<'a> {
     pub seed: u64,
 }
 
+#[cfg(test)]
+impl<'a> Task<'a> {
+    /// Of a study that minimises and has no static space.
+    fn after(history: &'a [Arc<TrialRecord>], number: u64) -> Self {
+        static NOTHING: Params = Params::new();
+        Self {
+            directions: &[Direction::Minimize],
+            history,
+            space: None,
+            fixed: &NOTHING,
+            number,
+            point: number,
+            study_seed: 1,
+            seed: number,
+        }
+    }
+}
+
 /// Proposes parameters.
 pub trait Suggester: Debug + Send {
     /// Values for some or all parameters of the task's space; the rest are drawn at

@@ -142,7 +142,6 @@ struct Told {
 }
 
 /// What the model learns from.
-#[derive(Debug, Clone)]
 struct Data {
     trials: Vec<Arc<TrialRecord>>,
     points: Vec<Arc<[f64]>>,
@@ -164,10 +163,14 @@ impl Data {
         }
     }
 
-    /// The study as it was when it had last grown by a tenth.
-    fn settled(told: &Told) -> Self {
-        let settled = Self::of(told, refit_at(told.trials.len()));
-        settled.select(&spread_out(settled.points.len(), MOST_FITTED))
+    /// Of the study as it was when it had last grown by a tenth, what hyperparameters are fitted
+    /// to; `self` is of all that was told.
+    fn settled(&self, told: &Told) -> Self {
+        let evenly = |data: &Self| data.select(&spread_out(data.points.len(), MOST_FITTED));
+        match refit_at(told.trials.len()) {
+            n if n == told.trials.len() => evenly(self),
+            n => evenly(&Self::of(told, n)),
+        }
     }
 
     fn select(&self, chosen: &[usize]) -> Self {
@@ -232,8 +235,9 @@ impl GaussianProcess {
             Some(trust) => data.select(&trust.chosen),
             None => data,
         };
+        let settled = trust.is_none().then(|| data.settled(told));
         // What hyperparameters are fitted to.
-        let lesson = if trust.is_some() { data.clone() } else { Data::settled(told) };
+        let lesson = settled.as_ref().unwrap_or(&data);
         let fit = |gp: &mut Self, quantity: usize, values: &[f64]| match trust {
             Some(_) => fit::fit(&lesson.points, values, &kinds, kernel, &STARTS),
             None => gp.theta(quantity, kernel, &lesson.points, values, &kinds),
@@ -425,20 +429,10 @@ fn spread_out(n: usize, most: usize) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{BoxError, Direction, Study, Trial};
+    use crate::{BoxError, Study, Trial};
 
     fn suggest(gp: &mut GaussianProcess, history: &[Arc<TrialRecord>], number: u64) {
-        let task = Task {
-            directions: &[Direction::Minimize],
-            history,
-            space: None,
-            fixed: &Params::new(),
-            number,
-            point: number,
-            study_seed: 1,
-            seed: number,
-        };
-        gp.suggest(&task).unwrap().unwrap();
+        gp.suggest(&Task::after(history, number)).unwrap().unwrap();
     }
 
     /// The kernels of the whole space that two suggestions in a row fit.
